@@ -1,0 +1,186 @@
+# Garrison: one Makefile for everything. `make help` tells what a newcomer needs.
+#
+# services/*/main.c are found by themselves: services/tick becomes build/bin/garrison-tick, services/ctl becomes
+# build/bin/garrisonctl. A new service needs no change here.
+#
+#   make [SAN=asan|tsan] [CC=clang] [OUT=dir]
+
+MAKEFLAGS += --no-builtin-rules
+ifeq ($(filter -j%,$(MAKEFLAGS)),)
+MAKEFLAGS += -j$(shell nproc) -Otarget
+endif
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.PHONY: all build deps clean help run test lint fmt bench fuzz fuzz-build unit-tests servers-up servers-down FORCE
+
+all: build
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+SAN ?=
+OUT ?= build$(SAN:%=/%)
+
+# What to build -------------------------------------------------------------------------------------------------------
+
+SERVICES := $(patsubst services/%/main.c,%,$(wildcard services/*/main.c))
+# These two know every command: the others' --describe is embedded in them.
+CATALOGUE_READERS := $(filter gateway ctl,$(SERVICES))
+WORKERS := $(filter-out $(CATALOGUE_READERS),$(SERVICES))
+binary = $(OUT)/bin/$(if $(filter ctl,$1),garrisonctl,garrison-$1)
+objects = $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard $1/*.c))
+BINARIES := $(foreach s,$(SERVICES),$(call binary,$s))
+
+build: $(BINARIES)
+
+# Compiling -----------------------------------------------------------------------------------------------------------
+
+PACKAGES := librabbitmq hiredis libpq libcjson libmicrohttpd libsodium libcurl
+ifneq ($(filter-out deps clean help run test servers-up servers-down,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(shell pkg-config --exists $(PACKAGES) && echo yes),yes)
+$(error the libraries are not installed: run "make deps" first)
+endif
+endif
+PACKAGE_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
+LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lm
+
+WARNINGS := -Wall -Wextra -Wshadow -Wvla -Wcast-qual -Wmissing-prototypes -Werror
+CPPFLAGS := -D_GNU_SOURCE= -I. -Icommon -I$(OUT)/gen $(PACKAGE_CFLAGS)
+CFLAGS := -std=gnu11 -g $(WARNINGS) -pthread -fPIE -fstack-protector-strong
+LDFLAGS := -pthread -pie -Wl,-z,relro,-z,now -Wl,--as-needed
+ifeq ($(SAN),)
+CPPFLAGS += -D_FORTIFY_SOURCE=2
+CFLAGS += -O2
+else ifeq ($(SAN),asan)
+CFLAGS += -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+else ifeq ($(SAN),tsan)
+CFLAGS += -O1 -fno-omit-frame-pointer -fsanitize=thread
+else
+$(error SAN is "$(SAN)"; it may be asan or tsan)
+endif
+CFLAGS += $(EXTRA_CFLAGS)
+
+COMPILE = $(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c
+LINK = $(CC) $(CFLAGS) $(LDFLAGS)
+
+# write-if-changed FILE: standard input into FILE, whose time stamp stays when nothing changed.
+write-if-changed = mkdir -p $(dir $1) && cat >$1.new && { cmp -s $1.new $1 && rm $1.new || mv $1.new $1; }
+
+# Another compiler or other flags in the same folder: build it all again.
+$(OUT)/flags: FORCE
+	@echo '$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS)' | { $(call write-if-changed,$@); }
+
+$(OUT)/gen/version.h: FORCE
+	@echo "#define GARRISON_VERSION \"$$(git describe --always --dirty 2>/dev/null || echo unknown)\"" | \
+		{ $(call write-if-changed,$@); }
+
+$(OUT)/obj/%.o: %.c $(OUT)/flags | $(OUT)/gen/version.h
+	@mkdir -p $(@D)
+	@echo "  CC    $@"
+	@$(COMPILE) -o $@ $<
+
+$(OUT)/lib%.a:
+	@echo "  AR    $@"
+	@rm -f $@
+	@ar rcs $@ $(filter %.o,$^)
+
+# An archive may be empty while its folder is; the list file makes it anew when a source file is added or removed.
+$(OUT)/%.objects: FORCE
+	@echo $(sort $(call objects,$*)) | { $(call write-if-changed,$@); }
+
+$(OUT)/libcommon.a: $(call objects,common) $(OUT)/common.objects
+$(OUT)/libtopology.a: $(call objects,topology) $(OUT)/topology.objects
+LIBRARIES := $(OUT)/libtopology.a $(OUT)/libcommon.a
+
+define service_rules
+$(call binary,$1): $(call objects,services/$1) $(OUT)/services/$1.objects $(LIBRARIES)
+	@mkdir -p $$(@D)
+	@echo "  LINK  $$@"
+	@$$(LINK) -o $$@ $$(filter %.o,$$^) $(LIBRARIES) $$(LIBS)
+endef
+$(foreach s,$(SERVICES),$(eval $(call service_rules,$s)))
+
+# The catalogue -------------------------------------------------------------------------------------------------------
+
+DESCRIPTIONS := $(WORKERS:%=$(OUT)/describe/%.json)
+
+$(OUT)/describe/%.json: $(OUT)/bin/garrison-%
+	@mkdir -p $(@D)
+	@$< --describe >$@
+
+$(OUT)/catalogue.json: $(DESCRIPTIONS) $(OUT)/flags
+	@{ echo '['; separator=; for file in $(sort $(DESCRIPTIONS)); do \
+		printf '%s' "$$separator"; cat "$$file"; separator=,; done; echo ']'; } | { $(call write-if-changed,$@); }
+	@touch $@
+
+$(OUT)/gen/catalogue.S: $(OUT)/catalogue.json
+	@mkdir -p $(@D)
+	@deploy/embed.sh catalogue_json $< >$@
+
+# The migrations ------------------------------------------------------------------------------------------------------
+
+MIGRATIONS := $(sort $(wildcard deploy/migrations/[0-9]*.sql))
+migration_symbol = migration_$(basename $(notdir $1))
+
+$(OUT)/migrations.list: FORCE
+	@echo '$(MIGRATIONS)' | { $(call write-if-changed,$@); }
+
+$(OUT)/gen/migrations.S: $(MIGRATIONS) $(OUT)/migrations.list deploy/embed.sh
+	@mkdir -p $(@D)
+	@deploy/embed.sh $(foreach m,$(MIGRATIONS),$(call migration_symbol,$m) $m) >$@
+
+$(OUT)/gen/migrations.c: $(OUT)/migrations.list deploy/migrations/generate.sh
+	@mkdir -p $(@D)
+	@deploy/migrations/generate.sh $(MIGRATIONS) >$@
+
+$(OUT)/obj/gen/%.o: $(OUT)/gen/%.S $(OUT)/flags
+	@mkdir -p $(@D)
+	@$(CC) $(CFLAGS) -c -o $@ $<
+
+$(OUT)/obj/gen/migrations-sql.o: $(OUT)/gen/migrations.S $(OUT)/flags
+	@mkdir -p $(@D)
+	@$(CC) $(CFLAGS) -c -o $@ $<
+
+$(OUT)/obj/gen/migrations.o: $(OUT)/gen/migrations.c $(OUT)/flags
+	@mkdir -p $(@D)
+	@$(COMPILE) -o $@ $<
+
+$(foreach s,$(CATALOGUE_READERS),$(eval $(call binary,$s): $(OUT)/obj/gen/catalogue.o))
+$(if $(filter ctl,$(SERVICES)),$(eval $(call binary,ctl): $(OUT)/obj/gen/migrations.o $(OUT)/obj/gen/migrations-sql.o))
+
+# Unit tests ----------------------------------------------------------------------------------------------------------
+
+# A test links with the libraries, and with the service files it names in a line of its own:
+# /* link: services/tick/rules.c services/tick/loot.c */
+UNIT_TESTS := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
+named_objects = $(patsubst %.c,$(OUT)/obj/%.o,$(shell sed -n 's,^/\* link: \(.*\) \*/$$,\1,p' $1))
+
+define unit_test_rules
+$(OUT)/tests/$1: $(OUT)/obj/tests/unit/$1.o $(call named_objects,tests/unit/$1.c) $(LIBRARIES)
+	@mkdir -p $$(@D)
+	@echo "  LINK  $$@"
+	@$$(LINK) -o $$@ $$(filter %.o,$$^) $(LIBRARIES) $$(LIBS)
+endef
+$(foreach t,$(UNIT_TESTS),$(eval $(call unit_test_rules,$t)))
+
+unit-tests: $(UNIT_TESTS:%=$(OUT)/tests/%)
+
+# What people type ----------------------------------------------------------------------------------------------------
+
+deps:
+	@deploy/local/install-deps.sh run
+
+clean:
+	rm -rf build
+
+help:
+	@echo 'make run      install what is missing, build, start private servers and the fleet; Ctrl-C stops it all'
+	@echo 'make test     install what is missing, build, run every test'
+	@echo 'make          build only: build/bin/garrison-* and build/bin/garrisonctl'
+	@echo 'make deps     install the Debian packages that are missing'
+	@echo 'make clean    remove build/'
+	@echo
+	@echo 'make SAN=asan | SAN=tsan    with sanitizers, into build/asan or build/tsan'
+	@echo 'make CC=clang               with clang'
+
+-include $(shell find $(OUT)/obj -name '*.d' 2>/dev/null)

@@ -1,0 +1,68 @@
+#include "naming.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "settings.h"
+
+static char *format_name(char *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static char *format_name(char *buffer, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	int len = vsnprintf(buffer, BROKER_NAME_MAX, format, args);
+	va_end(args);
+	if (len < 0 || len >= BROKER_NAME_MAX)
+		BUG("a name in the broker is longer than AMQP allows: %s…", buffer);
+	return buffer;
+}
+
+char *name_queue(const char *service, char buffer[static BROKER_NAME_MAX])
+{
+	return format_name(buffer, "game.%s", service);
+}
+
+char *name_rpc_queue(const char *service, char buffer[static BROKER_NAME_MAX])
+{
+	return format_name(buffer, "game.%s.rpc", service);
+}
+
+char *name_dead_queue(const char *service, char buffer[static BROKER_NAME_MAX])
+{
+	return format_name(buffer, "game.%s.dead", service);
+}
+
+char *name_rung_queue(const char *service, int64_t delay_ms, char buffer[static BROKER_NAME_MAX])
+{
+	char delay[24];
+
+	return format_name(buffer, "game.%s.retry.%s", service, duration_format(delay_ms, delay));
+}
+
+char *name_rung_exchange(int64_t delay_ms, char buffer[static BROKER_NAME_MAX])
+{
+	char delay[24];
+
+	return format_name(buffer, "game.retry.%s", duration_format(delay_ms, delay));
+}
+
+char *name_binding(const char *service, char buffer[static BROKER_NAME_MAX])
+{
+	return format_name(buffer, "%s.#", service);
+}
+
+char *name_routing_key(const char *service, const char *command, char buffer[static BROKER_NAME_MAX])
+{
+	return format_name(buffer, "%s.%s", service, command);
+}
+
+const char *name_command_of(const char *routing_key)
+{
+	const char *dot = strrchr(routing_key, '.');
+
+	return dot ? dot + 1 : routing_key;
+}

@@ -21,6 +21,16 @@ static char *format_name(char *buffer, const char *format, ...)
 	return buffer;
 }
 
+/* A minute is "60s" here, as the default rungs are spelled; any other delay goes by its largest whole unit. */
+static char *format_delay(int64_t delay_ms, char buffer[static 24])
+{
+	if (delay_ms == 60 * 1000) {
+		snprintf(buffer, 24, "60s");
+		return buffer;
+	}
+	return duration_format(delay_ms, buffer);
+}
+
 char *name_queue(const char *service, char buffer[static BROKER_NAME_MAX])
 {
 	return format_name(buffer, "game.%s", service);
@@ -40,14 +50,14 @@ char *name_rung_queue(const char *service, int64_t delay_ms, char buffer[static 
 {
 	char delay[24];
 
-	return format_name(buffer, "game.%s.retry.%s", service, duration_format(delay_ms, delay));
+	return format_name(buffer, "game.%s.retry.%s", service, format_delay(delay_ms, delay));
 }
 
 char *name_rung_exchange(int64_t delay_ms, char buffer[static BROKER_NAME_MAX])
 {
 	char delay[24];
 
-	return format_name(buffer, "game.retry.%s", duration_format(delay_ms, delay));
+	return format_name(buffer, "game.retry.%s", format_delay(delay_ms, delay));
 }
 
 char *name_binding(const char *service, char buffer[static BROKER_NAME_MAX])

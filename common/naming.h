@@ -1,6 +1,7 @@
 /*
  * What things in the broker are called. A service has a durable queue game.<service>, a request queue game.<service>.rpc, one rung
- * game.<service>.retry.<delay> per delay and a dead queue game.<service>.dead; each is bound by <service>.# to its exchange.
+ * game.<service>.retry.<delay> per delay and a dead queue game.<service>.dead; each is bound by <service>.# to its exchange. A delay is written in its largest
+ * whole unit ("10m", "90s", "1500ms"), but a minute is "60s".
  */
 #ifndef GARRISON_NAMING_H
 #define GARRISON_NAMING_H

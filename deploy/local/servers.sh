@@ -1,0 +1,316 @@
+#!/bin/bash
+# Private RabbitMQ, Redis and PostgreSQL in one folder, on loopback, on ports of their own.
+#
+#   servers.sh start DIR [rabbitmq|redis|postgres ...]    start what is not up yet (default: all three), write DIR/env
+#   servers.sh stop DIR                                   stop them; their data stays in DIR
+#   servers.sh remove DIR                                 stop them and delete DIR
+#   servers.sh hold DIR                                   start, say "ready", and remove them when standard input ends
+#   servers.sh kill|pause|resume DIR SERVER               for tests of failure: SIGKILL, SIGSTOP, SIGCONT
+#
+# No system service is used and no system configuration is read or written. Several folders work side by side.
+set -euo pipefail
+
+usage() {
+	sed -n '2,/^$/{/^#/s/^# \{0,1\}//p}' "$0" >&2
+	exit 64
+}
+
+(($# >= 2)) || usage
+verb=$1
+mkdir -p "$2"
+dir=$(cd "$2" && pwd -P)
+shift 2
+pg_bin=/usr/lib/postgresql/15/bin
+wait_s=60
+
+fail() {
+	echo "$*" >&2
+	exit 69
+}
+
+# Ports: a block of ten below the range that the kernel hands out, chosen when the folder is new and kept after that, so
+# that addresses in other terminals stay valid. -----------------------------------------------------------------------
+
+port_is_free() {
+	! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
+}
+
+block_is_free() {
+	local port
+	for ((port = $1; port < $1 + 10; port++)); do
+		port_is_free "$port" || return 1
+	done
+}
+
+choose_ports() {
+	if [[ -s $dir/ports ]]; then
+		base=$(<"$dir/ports")
+	else
+		base=$((20000 + 10 * (RANDOM % 1200)))
+		until block_is_free "$base"; do
+			base=$((20000 + 10 * (RANDOM % 1200)))
+		done
+		echo "$base" >"$dir/ports"
+	fi
+	amqp_port=$base api_port=$((base + 1)) dist_port=$((base + 2)) epmd_port=$((base + 3))
+	redis_port=$((base + 4)) postgres_port=$((base + 5))
+}
+
+# Processes: a pid in a pid file is ours only while that process works in our folder. ---------------------------------
+
+pid_of() {
+	local pid
+	read -r pid _ 2>/dev/null <"$1" && [[ $(readlink "/proc/$pid/cwd") == "$2" ]] && echo "$pid"
+}
+
+postgres_pid() { pid_of "$(postgres_data)/postmaster.pid" "$(postgres_data)"; }
+redis_pid() { pid_of "$dir/redis/pid" "$dir/redis"; }
+rabbitmq_pid() { pid_of "$dir/rabbitmq/pid" "$dir/rabbitmq"; }
+epmd_pid() { pid_of "$dir/rabbitmq/epmd.pid" "$dir/rabbitmq"; }
+
+end_process() { # end_process PID SIGNAL: the signal, then SIGKILL when 20 s were not enough
+	local i
+	kill -s "$2" "$1" 2>/dev/null || return 0
+	for ((i = 0; i < 200; i++)); do
+		kill -0 "$1" 2>/dev/null || return 0
+		sleep 0.1
+	done
+	echo "process $1 does not stop: killing it" >&2
+	kill -s KILL "$1" 2>/dev/null || true
+}
+
+wait_until_up() { # wait_until_up NAME LOG COMMAND...: until the command succeeds or the server's process is gone
+	local name=$1 log=$2 i
+	shift 2
+	for ((i = 0; i < wait_s * 10; i++)); do
+		if "$@" >/dev/null 2>&1; then
+			return 0
+		fi
+		if ! "${name}_pid" >/dev/null; then
+			break
+		fi
+		sleep 0.1
+	done
+	echo "$name does not come up; the end of $log:" >&2
+	tail -n 20 "$log" >&2 || true
+	return 1
+}
+
+# PostgreSQL refuses root, so for root it runs as the user of Debian's package, in a folder which that user can reach. --
+
+as_postgres() {
+	if ((EUID == 0)); then
+		(cd / && setpriv --reuid=postgres --regid=postgres --clear-groups "$@")
+	else
+		(cd / && "$@")
+	fi
+}
+
+postgres_data() {
+	if [[ -s $dir/postgres.path ]]; then
+		cat "$dir/postgres.path"
+	else
+		echo "$dir/postgres"
+	fi
+}
+
+make_postgres_folder() {
+	if ((EUID == 0)) && ! as_postgres test -x "$dir"; then
+		mktemp -d /var/tmp/garrison-postgres-XXXXXX >"$dir/postgres.path"
+		echo "the user postgres cannot enter $dir: the database is in $(postgres_data)"
+	fi
+	mkdir -p "$(postgres_data)"
+	chmod 700 "$(postgres_data)"
+	if ((EUID == 0)); then
+		chown postgres: "$(postgres_data)"
+	fi
+}
+
+create_postgres() {
+	as_postgres $pg_bin/initdb -D "$(postgres_data)" -U garrison --auth=trust --encoding=UTF8 --locale=C.UTF-8 \
+		--no-sync --no-instructions >"$dir/log/initdb.log" 2>&1 ||
+		fail "initdb failed: $(tail -n 5 "$dir/log/initdb.log")"
+	as_postgres tee "$(postgres_data)/postgresql.conf" >/dev/null <<-END
+		listen_addresses = '127.0.0.1'
+		unix_socket_directories = ''
+		max_connections = 200
+		shared_buffers = 1GB
+		max_wal_size = 8GB
+		checkpoint_timeout = 15min
+		wal_compression = lz4
+		timezone = 'UTC'
+		log_timezone = 'UTC'
+		logging_collector = on
+		log_directory = 'log'
+		log_filename = 'postgres.log'
+		log_min_messages = warning
+	END
+}
+
+start_postgres() {
+	local data fresh=
+	[[ -e $(postgres_data)/postgresql.conf ]] || fresh=yes
+	if [[ $fresh ]]; then
+		make_postgres_folder
+		create_postgres
+	fi
+	data=$(postgres_data)
+	if ! postgres_pid >/dev/null; then
+		as_postgres $pg_bin/pg_ctl start -s -w -t $wait_s -D "$data" -o "-p $postgres_port" >"$dir/log/pg_ctl.log" 2>&1 </dev/null ||
+			fail "PostgreSQL does not start: $(tail -n 5 "$dir/log/pg_ctl.log")"
+	fi
+	if [[ $fresh ]]; then
+		$pg_bin/createdb -h 127.0.0.1 -p "$postgres_port" -U garrison garrison
+	fi
+}
+
+stop_postgres() {
+	local pid
+	if pid=$(postgres_pid); then
+		end_process "$pid" INT # the fast shutdown
+	fi
+}
+
+# Redis ---------------------------------------------------------------------------------------------------------------
+
+start_redis() {
+	if ! redis_pid >/dev/null; then
+		mkdir -p "$dir/redis"
+		redis-server --daemonize yes --pidfile "$dir/redis/pid" --dir "$dir/redis" --logfile "$dir/log/redis.log" \
+			--bind 127.0.0.1 --port "$redis_port" --databases 512 --maxmemory-policy noeviction \
+			--appendonly yes --appendfsync everysec --save '' >/dev/null ||
+			fail "Redis does not start: $(tail -n 5 "$dir/log/redis.log")"
+		local i
+		for ((i = 0; i < 50; i++)); do
+			[[ -s $dir/redis/pid ]] && break
+			sleep 0.1
+		done
+	fi
+	wait_until_up redis "$dir/log/redis.log" redis-cli -p "$redis_port" -e ping
+}
+
+stop_redis() {
+	local pid
+	if pid=$(redis_pid); then
+		end_process "$pid" TERM
+	fi
+}
+
+# RabbitMQ, with an epmd of its own, so that none is shared with anybody or left behind ------------------------------
+
+configure_rabbitmq() {
+	cat >"$dir/rabbitmq/rabbitmq.conf" <<-END
+		listeners.tcp.1 = 127.0.0.1:$amqp_port
+		management.tcp.ip = 127.0.0.1
+		management.tcp.port = $api_port
+		log.file.level = warning
+		disk_free_limit.absolute = 50MB
+		raft.wal_max_size_bytes = 67108864
+	END
+	echo '[rabbitmq_management].' >"$dir/rabbitmq/enabled_plugins"
+	echo '[].' >"$dir/rabbitmq/advanced.config"
+}
+
+run_epmd() {
+	cd "$dir/rabbitmq"
+	setsid epmd -port "$epmd_port" -address 127.0.0.1 >"$dir/log/epmd.log" 2>&1 </dev/null &
+	echo $! >epmd.pid
+}
+
+run_rabbitmq() {
+	cd "$dir/rabbitmq"
+	# "Under systemd" means: become the broker instead of staying its parent.
+	env -u NOTIFY_SOCKET RUNNING_UNDER_SYSTEMD=true HOME="$dir/rabbitmq" \
+		ERL_EPMD_PORT="$epmd_port" ERL_EPMD_ADDRESS=127.0.0.1 \
+		RABBITMQ_NODENAME="garrison-$base@localhost" RABBITMQ_DIST_PORT="$dist_port" \
+		RABBITMQ_CONF_ENV_FILE=/dev/null RABBITMQ_CONFIG_FILE="$dir/rabbitmq/rabbitmq.conf" \
+		RABBITMQ_ADVANCED_CONFIG_FILE="$dir/rabbitmq/advanced.config" \
+		RABBITMQ_ENABLED_PLUGINS_FILE="$dir/rabbitmq/enabled_plugins" \
+		RABBITMQ_MNESIA_BASE="$dir/rabbitmq/mnesia" RABBITMQ_LOG_BASE="$dir/log/rabbitmq" \
+		RABBITMQ_PID_FILE="$dir/rabbitmq/pid.broker" RABBITMQ_GENERATED_CONFIG_DIR="$dir/rabbitmq/generated" \
+		RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="+sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}" \
+		setsid /usr/lib/rabbitmq/bin/rabbitmq-server >"$dir/log/rabbitmq.log" 2>&1 </dev/null &
+	echo $! >pid
+}
+
+rabbitmq_is_up() {
+	! port_is_free "$amqp_port" &&
+		curl -sf -m 5 "http://guest:guest@127.0.0.1:$api_port/api/vhosts"
+}
+
+start_rabbitmq() {
+	mkdir -p "$dir/rabbitmq"
+	if ! rabbitmq_pid >/dev/null; then
+		configure_rabbitmq
+		epmd_pid >/dev/null || run_epmd
+		run_rabbitmq
+	fi
+	wait_until_up rabbitmq "$dir/log/rabbitmq.log" rabbitmq_is_up
+}
+
+stop_rabbitmq() { # a clean stop takes it 7 to 10 s
+	local pid
+	if pid=$(rabbitmq_pid); then
+		end_process "$pid" "$1"
+	fi
+	if pid=$(epmd_pid); then
+		end_process "$pid" TERM
+	fi
+}
+
+# All of them ---------------------------------------------------------------------------------------------------------
+
+write_env() {
+	cat >"$dir/env" <<-END
+		export AMQP_URL=amqp://guest:guest@127.0.0.1:$amqp_port/
+		export RABBITMQ_API_URL=http://guest:guest@127.0.0.1:$api_port/
+		export REDIS_URL=redis://127.0.0.1:$redis_port/0
+		export DATABASE_URL=postgresql://garrison@127.0.0.1:$postgres_port/garrison
+	END
+}
+
+start() {
+	local server pids=() began=$SECONDS
+	[[ $# -gt 0 ]] || set -- rabbitmq redis postgres
+	mkdir -p "$dir/log"
+	choose_ports
+	write_env
+	for server; do
+		"start_$server" &
+		pids+=($!)
+	done
+	for server in "${pids[@]}"; do
+		wait "$server" || fail "the servers did not start in $dir"
+	done
+	echo "servers are up in $dir ($((SECONDS - began)) s): $*"
+}
+
+stop() { # stop [SIGNAL for RabbitMQ]
+	stop_rabbitmq "${1:-TERM}" &
+	stop_redis &
+	stop_postgres &
+	wait
+}
+
+remove() {
+	stop KILL # what it would save is deleted anyway
+	rm -rf "$(postgres_data)" "$dir"
+}
+
+case $verb in
+start) start "$@" ;;
+stop) stop ;;
+remove) remove ;;
+hold)
+	trap '' INT TERM HUP
+	start && echo ready
+	cat >/dev/null
+	remove
+	;;
+kill | pause | resume)
+	declare -A signal=([kill]=KILL [pause]=STOP [resume]=CONT)
+	pid=$("${1:?which server}_pid") || fail "$1 is not running in $dir"
+	kill -s "${signal[$verb]}" "$pid"
+	;;
+*) usage ;;
+esac

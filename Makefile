@@ -3,11 +3,12 @@
 # services/*/main.c are found by themselves: services/tick becomes build/bin/garrison-tick, services/ctl becomes
 # build/bin/garrisonctl. A new service needs no change here.
 #
-#   make [SAN=asan|tsan] [CC=clang] [OUT=dir]
+#   make [SAN=asan|tsan] [CC=clang] [OUT=dir] [JOBS=n]
 
 MAKEFLAGS += --no-builtin-rules
-ifeq ($(filter -j%,$(MAKEFLAGS)),)
-MAKEFLAGS += -j$(shell nproc) -Otarget
+JOBS ?= $(shell nproc)
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(JOBS)
 endif
 .SUFFIXES:
 .DELETE_ON_ERROR:
@@ -31,7 +32,7 @@ binary = $(OUT)/bin/$(if $(filter ctl,$1),garrisonctl,garrison-$1)
 objects = $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard $1/*.c))
 BINARIES := $(foreach s,$(SERVICES),$(call binary,$s))
 
-build: $(BINARIES)
+build: $(OUT)/libcommon.a $(OUT)/libtopology.a $(BINARIES)
 
 # Compiling -----------------------------------------------------------------------------------------------------------
 
@@ -45,7 +46,7 @@ PACKAGE_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lm
 
 WARNINGS := -Wall -Wextra -Wshadow -Wvla -Wcast-qual -Wmissing-prototypes -Werror
-CPPFLAGS := -D_GNU_SOURCE= -I. -Icommon -I$(OUT)/gen $(PACKAGE_CFLAGS)
+CPPFLAGS := -D_GNU_SOURCE= -include common/banned.h -I. -Icommon -I$(OUT)/gen $(PACKAGE_CFLAGS)
 CFLAGS := -std=gnu11 -g $(WARNINGS) -pthread -fPIE -fstack-protector-strong
 LDFLAGS := -pthread -pie -Wl,-z,relro,-z,now -Wl,--as-needed
 ifeq ($(SAN),)
@@ -169,6 +170,11 @@ unit-tests: $(UNIT_TESTS:%=$(OUT)/tests/%)
 
 deps:
 	@deploy/local/install-deps.sh run
+
+# The libraries may only just have been installed, so the build is a make of its own.
+run: deps
+	@$(MAKE) --no-print-directory build
+	@deploy/local/run.sh
 
 clean:
 	rm -rf build

@@ -42,11 +42,13 @@ start_servers() {
 }
 
 write_env() {
-	{
-		declare -p AMQP_URL RABBITMQ_API_URL REDIS_URL DATABASE_URL | sed 's/^declare -x/export/'
+	rm -f "$stack/env" # it may hold a token: made anew, for its owner only
+	(
+		umask 077
+		declare -p AMQP_URL RABBITMQ_API_URL REDIS_URL DATABASE_URL ${SERVICE_TOKEN:+SERVICE_TOKEN} | sed 's/^declare -x/export/' >"$stack/env"
 		# shellcheck disable=SC2016 # expanded where the file is read
-		printf 'export PATH=%q:"$PATH"\n' "$bin"
-	} >"$stack/env"
+		printf 'export PATH=%q:"$PATH"\n' "$bin" >>"$stack/env"
+	)
 }
 
 prepare() {
@@ -88,15 +90,24 @@ start_worker() {
 	worker_of[$!]=$name
 }
 
+# An address and a token for the pasted curl lines, where none are given.
+prepare_gateway() {
+	local port
+	export GATEWAY_ADDR=${GATEWAY_ADDR:-127.0.0.1:8080}
+	if ! port_is_free "${GATEWAY_ADDR##*:}"; then
+		take_port
+		say "$GATEWAY_ADDR is taken: the gateway listens on 127.0.0.1:$port"
+		GATEWAY_ADDR=127.0.0.1:$port
+	fi
+	if [[ ! ${SERVICE_TOKEN:-}${SERVICE_TOKEN_FILE:-} ]]; then
+		[[ -s $stack/service-token ]] || (umask 077 && od -An -N16 -tx1 /dev/urandom | tr -d ' \n' >"$stack/service-token")
+		SERVICE_TOKEN=$(<"$stack/service-token")
+		export SERVICE_TOKEN
+	fi
+}
+
 start_fleet() {
 	local file name port
-	if [[ -x $bin/garrison-gateway && ! ${GATEWAY_ADDR:-} ]]; then
-		export GATEWAY_ADDR=127.0.0.1:8080
-		if ! port_is_free 8080; then
-			take_port
-			GATEWAY_ADDR=127.0.0.1:$port
-		fi
-	fi
 	for file in "$bin"/garrison-*; do
 		[[ -x $file ]] || continue
 		name=${file##*/}
@@ -105,6 +116,10 @@ start_fleet() {
 		: >"$stack/log/$name.log"
 		start_worker "$name"
 	done
+	if ((${#worker_of[@]} == 0)); then
+		say "there is no service in $bin"
+		return 1
+	fi
 }
 
 wait_until_ready() {
@@ -129,10 +144,9 @@ wait_until_ready() {
 supervise() {
 	local pid status name
 	while [[ ! $stopping ]]; do
-		pid=
 		status=0
 		wait -n -p pid "${!worker_of[@]}" || status=$?
-		[[ $pid && ! $stopping ]] || continue
+		[[ ${pid:-} && ! $stopping ]] || continue
 		name=${worker_of[$pid]}
 		unset "worker_of[$pid]"
 		say "$name ended with status $status (log: $stack/log/$name.log); starting it again"
@@ -174,13 +188,9 @@ print_lines() {
 			. $e; psql "\$DATABASE_URL" -c 'SELECT ticks, last_tick_at, next_tick_at, xp, gold, vitals FROM auto_sessions JOIN characters ON id = player_id WHERE id = 101'
 		END
 	fi
-	if [[ -x $bin/garrison-gateway && ${SERVICE_TOKEN:-} ]]; then
-		cat <<-END
-			curl -s http://$GATEWAY_ADDR/system/tick/auto-session/status?player_id=101 -H 'Authorization: Bearer ${SERVICE_TOKEN%%,*}'
-		END
-	fi
 	if [[ -x $bin/garrison-gateway ]]; then
 		cat <<-END
+			. $e; curl -s "http://$GATEWAY_ADDR/system/tick/auto-session/status?player_id=101" -H "Authorization: Bearer \${SERVICE_TOKEN%%,*}"
 			curl -s http://$GATEWAY_ADDR/openapi.json
 		END
 	fi
@@ -196,6 +206,9 @@ trap stop_everything EXIT
 trap interrupted INT TERM HUP
 start_servers
 PATH=$bin:$PATH
+if [[ -x $bin/garrison-gateway ]]; then
+	prepare_gateway
+fi
 write_env
 if [[ -x $bin/garrisonctl ]]; then
 	prepare

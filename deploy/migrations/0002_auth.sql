@@ -1,0 +1,54 @@
+-- What only the auth service reads and writes. No password, token or private key is ever written to a log.
+
+ALTER TABLE accounts ADD COLUMN generation bigint NOT NULL DEFAULT 1;
+COMMENT ON COLUMN accounts.generation IS 'Claim gen of access tokens: raising it revokes every token given before (logout everywhere, new password).';
+
+CREATE TABLE auth_logins (
+	sid        uuid PRIMARY KEY,
+	account_id bigint NOT NULL REFERENCES accounts ON DELETE CASCADE,
+	char_id    bigint REFERENCES characters ON DELETE SET NULL,
+	created_at timestamptz NOT NULL DEFAULT now(),
+	used_at    timestamptz NOT NULL DEFAULT now(),
+	expires_at timestamptz NOT NULL DEFAULT now() + interval '30 days',
+	revoked_at timestamptz,
+	reason     text
+);
+CREATE INDEX auth_logins_account_id_idx ON auth_logins (account_id);
+CREATE INDEX auth_logins_char_id_idx ON auth_logins (char_id);
+CREATE INDEX auth_logins_revoked_at_idx ON auth_logins (revoked_at) WHERE revoked_at IS NOT NULL;
+CREATE INDEX auth_logins_expires_at_idx ON auth_logins (expires_at);
+COMMENT ON TABLE auth_logins IS 'One login on one device, from the first pair of tokens to its revocation; claim sid of access tokens.';
+COMMENT ON COLUMN auth_logins.reason IS 'Why it was revoked: logout, password, replay.';
+
+CREATE TABLE auth_refresh_tokens (
+	token_hash bytea PRIMARY KEY,
+	sid        uuid NOT NULL REFERENCES auth_logins ON DELETE CASCADE,
+	issued_at  timestamptz NOT NULL DEFAULT now(),
+	expires_at timestamptz NOT NULL DEFAULT now() + interval '30 days',
+	spent_at   timestamptz
+);
+CREATE INDEX auth_refresh_tokens_sid_idx ON auth_refresh_tokens (sid);
+CREATE INDEX auth_refresh_tokens_expires_at_idx ON auth_refresh_tokens (expires_at);
+COMMENT ON TABLE auth_refresh_tokens IS 'Refresh tokens by the SHA-256 of their 256 random bits. A spent one stays until it expires: '
+	'seen again after its grace, it revokes the login.';
+
+CREATE TABLE auth_signing_keys (
+	kid         text PRIMARY KEY,
+	public_key  bytea NOT NULL,
+	private_key bytea,
+	created_at  timestamptz NOT NULL DEFAULT now(),
+	retired_at  timestamptz
+);
+COMMENT ON TABLE auth_signing_keys IS 'Ed25519 keys of access tokens, shared by all replicas. The newest that is not retired signs; all verify. '
+	'private_key is null where the key came from JWT_PRIVATE_KEY.';
+
+CREATE TABLE auth_character_requests (
+	account_id bigint NOT NULL REFERENCES accounts ON DELETE CASCADE,
+	message_id text NOT NULL,
+	char_id    bigint NOT NULL REFERENCES characters ON DELETE CASCADE,
+	created_at timestamptz NOT NULL DEFAULT now(),
+	PRIMARY KEY (account_id, message_id)
+);
+CREATE INDEX auth_character_requests_char_id_idx ON auth_character_requests (char_id);
+CREATE INDEX auth_character_requests_created_at_idx ON auth_character_requests (created_at);
+COMMENT ON TABLE auth_character_requests IS 'Which character a create_character made, by the sender''s message id: the same request again answers the same character.';

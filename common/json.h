@@ -10,6 +10,7 @@
 
 #include "error.h"
 #include "scratch.h"
+#include "utf8.h"
 
 #define JSON_DEPTH_MAX 32
 #define JSON_DIGEST_LEN 32
@@ -30,10 +31,5 @@ void json_digest(const cJSON *value, unsigned char digest[static JSON_DIGEST_LEN
 /* Writes the value without white space onto text. Any thread. */
 struct text;
 void json_write(struct text *text, const cJSON *value);
-
-/* True when len bytes are valid UTF-8 (no surrogates, no overlong forms, nothing past U+10FFFF). Any thread. */
-bool utf8_valid(const char *text, size_t len);
-/* The number of code points in valid UTF-8. Any thread. */
-size_t utf8_length(const char *text);
 
 #endif

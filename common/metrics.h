@@ -12,7 +12,7 @@ enum metric_kind { METRIC_COUNTER, METRIC_GAUGE };
 
 /* A number with a name, in a static table of whoever counts. */
 struct metric {
-	const char *name; /* without the prefix "garrison_" */
+	const char *name; /* without the prefix "garrison_"; may end with labels: "deaths_total{lane=\"rpc\"}" */
 	const char *help;
 	enum metric_kind kind;
 	_Atomic int64_t value;
@@ -41,11 +41,11 @@ struct histogram {
 };
 void histogram_add(struct histogram *histogram, int64_t us);
 
-/* Makes a table of metrics part of the output; labels is "" or ready text such as `lane="rpc"`. At start; the table stays. */
+/* Makes a table of metrics part of the output; rows of one name stand together. At start; the table stays. Any thread. */
 void metrics_register(struct metric *table, size_t n);
-/* Writes # HELP and # TYPE lines. */
+/* Writes # HELP and # TYPE lines; like the name below, this one is without the prefix. Any thread. */
 void metrics_head(struct text *out, const char *name, const char *help, const char *type);
-/* Writes one histogram's series with the given labels (`command="x"`). */
+/* Writes one histogram's series, in seconds, with the given labels (`command="x"`, or ""). Any thread. */
 void metrics_histogram(struct text *out, const char *name, const char *labels, struct histogram *histogram);
 /* Writes every registered metric, and the process's own (resident memory, descriptors, CPU seconds, start time). */
 void metrics_write(struct text *out);

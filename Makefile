@@ -157,10 +157,10 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
 named_objects = $(patsubst %.c,$(OUT)/obj/%.o,$(shell sed -n 's,^/\* link: \(.*\) \*/$$,\1,p' $1))
 
 define unit_test_rules
-$(OUT)/tests/$1: $(OUT)/obj/tests/unit/$1.o $(call named_objects,tests/unit/$1.c) $(LIBRARIES)
+$(OUT)/tests/$1: $(OUT)/obj/tests/unit/$1.o $(OUT)/obj/tests/unit/check.o $(call named_objects,tests/unit/$1.c) $(LIBRARIES)
 	@mkdir -p $$(@D)
 	@echo "  LINK  $$@"
-	@$$(LINK) -o $$@ $$(filter %.o,$$^) $(LIBRARIES) $$(LIBS)
+	@$$(LINK) -o $$@ $$(sort $$(filter %.o,$$^)) $(LIBRARIES) $$(LIBS)
 endef
 $(foreach t,$(UNIT_TESTS),$(eval $(call unit_test_rules,$t)))
 

@@ -100,7 +100,7 @@ DEFINE_CLEANUP(struct bus *, bus_drop, bus_free)
  * (unavailable, down = STORE_BROKER; forbidden when the broker refuses the user or vhost). A connection that was open is closed.
  */
 int bus_connect(struct bus *bus, bool confirms, int timeout_ms, struct error *err);
-/* Closes politely, so that what was sent before is known to have arrived (acks); waits at most timeout_ms. */
+/* Closes politely, so that what was sent before is known to have arrived (acks); waits at most timeout_ms. 0: drops it. */
 void bus_close(struct bus *bus, int timeout_ms);
 bool bus_is_open(const struct bus *bus);
 /* The host:port in use, for logs. */
@@ -132,7 +132,8 @@ int bus_consume(struct bus *bus, enum bus_channel channel, const char *queue, co
 int bus_cancel(struct bus *bus, const char *consumer_tag);
 int bus_ack(struct bus *bus, uint64_t tag, bool multiple);
 int bus_nack(struct bus *bus, uint64_t tag, bool requeue);
-int bus_ask_queue(struct bus *bus, const char *queue); /* answered by BUS_QUEUE_INFO or BUS_NO_QUEUE */
+/* Answered by BUS_QUEUE_INFO or BUS_NO_QUEUE. 1: not sent, an earlier question is still open. */
+int bus_ask_queue(struct bus *bus, const char *queue);
 /* *sequence (may be NULL) is the number a confirm will name, on BUS_MAIN. 0, or -1 when the connection is gone. */
 int bus_publish(struct bus *bus, enum bus_channel channel, const struct bus_publication *publication, uint64_t *sequence,
 		struct error *err);

@@ -1,0 +1,603 @@
+#include "publisher_internal.h"
+
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "log.h"
+#include "metrics.h"
+
+#define CONFIRM_WINDOW	   256
+#define BURST		   64
+#define CONNECT_LIMIT_MS   5000
+#define BACKOFF_FIRST_MS   50
+#define BACKOFF_LAST_MS	   2000
+#define REFUSED_AGAIN_MS   500
+#define IDLE_POLL_MS	   1000
+#define REPLIES_HELD_MAX   10000
+
+static struct metric publisher_metrics[] = {
+	{"published_total", "Messages handed to the broker", METRIC_COUNTER, 0, 0},
+	{"publish_confirmed_total", "Publications confirmed by the broker", METRIC_COUNTER, 0, 0},
+	{"publish_refused_total", "Publications refused or returned by the broker; each is tried again", METRIC_COUNTER, 0, 0},
+	{"publisher_connects_total", "Connections made by the publisher", METRIC_COUNTER, 0, 0},
+	{"replies_dropped_total", "Replies dropped for want of a broker", METRIC_COUNTER, 0, 0},
+	{"publish_waiting", "Publications not yet confirmed", METRIC_GAUGE, 0, 0},
+};
+enum { PUBLISHED, CONFIRMED, REFUSED_AGAIN, CONNECTS, REPLIES_DROPPED, WAITING };
+
+/* A first-in first-out list of messages. */
+struct queue {
+	struct outgoing *head, **tail;
+	size_t n;
+};
+
+struct sent {
+	uint64_t sequence;
+	struct outgoing *out; /* NULL once ended */
+	bool returned;
+};
+
+struct publisher {
+	struct bus *bus;
+	pthread_t thread;
+	int wake_fd;
+	atomic_bool up;
+	_Atomic int64_t progress_ms;
+
+	pthread_mutex_t mutex; /* guards the next five */
+	struct queue inbox;
+	struct request *requests_head, **requests_tail;
+	bool stopping;
+	int64_t stop_deadline_ms;
+
+	/* The thread's own. */
+	struct queue waiting; /* with confirm, not sent or to be sent again */
+	struct queue replies;
+	struct sent window[CONFIRM_WINDOW];
+	size_t window_first, window_n;
+	int64_t refused_until_ms;
+	bool blocked;
+	struct requests requests;
+};
+
+/* ---- messages ---- */
+
+struct outgoing *outgoing_new(size_t text_size, size_t max_headers)
+{
+	size_t headers_size = max_headers * sizeof(struct bus_header);
+	struct outgoing *out = must_alloc(sizeof(*out) + headers_size + text_size);
+
+	*out = (struct outgoing){
+		.headers = (struct bus_header *)(out + 1),
+		.max_headers = max_headers,
+		.room = (char *)(out + 1) + headers_size,
+		.room_left = text_size,
+	};
+	return out;
+}
+
+void outgoing_free(struct outgoing *out)
+{
+	free(out);
+}
+
+const char *outgoing_bytes(struct outgoing *out, const char *bytes, size_t len)
+{
+	char *copy = out->room;
+
+	if (len + 1 > out->room_left)
+		BUG("a message without room for %zu bytes", len);
+	if (len)
+		memcpy(copy, bytes, len);
+	copy[len] = '\0';
+	out->room += len + 1;
+	out->room_left -= len + 1;
+	return copy;
+}
+
+const char *outgoing_text(struct outgoing *out, const char *text)
+{
+	return text ? outgoing_bytes(out, text, strlen(text)) : NULL;
+}
+
+void outgoing_header(struct outgoing *out, const char *name, const char *text, int64_t number)
+{
+	if (out->n_headers == out->max_headers)
+		BUG("a message without room for header %s", name);
+	out->headers[out->n_headers++] =
+		(struct bus_header){.name = name, .text = outgoing_text(out, text), .number = number};
+}
+
+static void queue_init(struct queue *queue)
+{
+	*queue = (struct queue){.tail = &queue->head};
+}
+
+static void queue_add(struct queue *queue, struct outgoing *out)
+{
+	out->next = NULL;
+	*queue->tail = out;
+	queue->tail = &out->next;
+	queue->n++;
+}
+
+static struct outgoing *queue_take(struct queue *queue)
+{
+	struct outgoing *out = queue->head;
+
+	queue->head = out->next;
+	if (!queue->head)
+		queue->tail = &queue->head;
+	queue->n--;
+	return out;
+}
+
+static void end_outgoing(struct outgoing *out, bool confirmed)
+{
+	if (out->done)
+		out->done(out->arg, confirmed);
+	outgoing_free(out);
+}
+
+/* ---- the window of unconfirmed publications ---- */
+
+static struct sent *window_at(struct publisher *publisher, size_t i)
+{
+	return &publisher->window[(publisher->window_first + i) % CONFIRM_WINDOW];
+}
+
+static void window_shrink(struct publisher *publisher)
+{
+	while (publisher->window_n && !window_at(publisher, 0)->out) {
+		publisher->window_first = (publisher->window_first + 1) % CONFIRM_WINDOW;
+		publisher->window_n--;
+	}
+}
+
+static void settle_sent(struct publisher *publisher, struct sent *sent, bool confirmed)
+{
+	struct outgoing *out = TAKE(sent->out);
+
+	if (confirmed && !sent->returned) {
+		metric_add(&publisher_metrics[CONFIRMED], 1);
+		end_outgoing(out, true);
+		return;
+	}
+	/* Refused (a full queue, a missing one): it is kept, and offered again a little later. */
+	metric_add(&publisher_metrics[REFUSED_AGAIN], 1);
+	publisher->refused_until_ms = clock_ms() + REFUSED_AGAIN_MS;
+	queue_add(&publisher->waiting, out);
+}
+
+static void take_confirm(struct publisher *publisher, uint64_t tag, bool multiple, bool confirmed)
+{
+	for (size_t i = 0; i < publisher->window_n; i++) {
+		struct sent *sent = window_at(publisher, i);
+
+		if (sent->sequence > tag)
+			break;
+		if (sent->out && (multiple || sent->sequence == tag))
+			settle_sent(publisher, sent, confirmed);
+	}
+	window_shrink(publisher);
+}
+
+static bool same_text(const char *a, const char *b)
+{
+	return strcmp(a ? a : "", b ? b : "") == 0;
+}
+
+/* A return names no sequence; the oldest unmarked publication of the same address and id is the one. */
+static void take_return(struct publisher *publisher, const struct bus_delivery *returned)
+{
+	for (size_t i = 0; i < publisher->window_n; i++) {
+		struct sent *sent = window_at(publisher, i);
+
+		if (!sent->out || sent->returned || !same_text(sent->out->message_id, returned->message_id) ||
+		    !same_text(sent->out->routing_key, returned->routing_key) ||
+		    !same_text(sent->out->exchange, returned->exchange))
+			continue;
+		sent->returned = true;
+		log_line(LOG_ERROR, "unroutable", "%s to exchange %s: no queue takes it; it is kept and tried again",
+			 sent->out->routing_key, sent->out->exchange);
+		return;
+	}
+}
+
+/* Everything unconfirmed goes back to the front of the line, in order. */
+static void window_requeue(struct publisher *publisher)
+{
+	struct queue again;
+
+	queue_init(&again);
+	for (size_t i = 0; i < publisher->window_n; i++)
+		if (window_at(publisher, i)->out)
+			queue_add(&again, TAKE(window_at(publisher, i)->out));
+	publisher->window_n = 0;
+	while (publisher->waiting.head)
+		queue_add(&again, queue_take(&publisher->waiting));
+	queue_init(&publisher->waiting);
+	while (again.head)
+		queue_add(&publisher->waiting, queue_take(&again));
+}
+
+/* ---- the connection ---- */
+
+static void lost(struct publisher *publisher, const struct error *err)
+{
+	log_line(LOG_WARN, "publisher_lost", "%s", err->text);
+	atomic_store(&publisher->up, false);
+	bus_close(publisher->bus, 0);
+	window_requeue(publisher);
+	requests_fail_all(&publisher->requests, "the connection to the broker was lost");
+	while (publisher->replies.head) {
+		metric_add(&publisher_metrics[REPLIES_DROPPED], 1);
+		end_outgoing(queue_take(&publisher->replies), false);
+	}
+}
+
+static int connect_once(struct publisher *publisher, struct error *err)
+{
+	if (bus_connect(publisher->bus, true, CONNECT_LIMIT_MS, err))
+		return -1;
+	if (requests_connected(&publisher->requests, publisher->bus, err)) {
+		bus_close(publisher->bus, 0);
+		return -1;
+	}
+	publisher->blocked = false;
+	metric_add(&publisher_metrics[CONNECTS], 1);
+	atomic_store(&publisher->up, true);
+	log_line(LOG_INFO, "publisher_connected", "%s", bus_host(publisher->bus));
+	return 0;
+}
+
+static int publish_one(struct publisher *publisher, enum bus_channel channel, const struct outgoing *out,
+		       uint64_t *sequence, struct error *err)
+{
+	const struct bus_publication publication = {
+		.exchange = out->exchange,
+		.routing_key = out->routing_key,
+		.body = out->body,
+		.body_len = out->body_len,
+		.type = out->type,
+		.message_id = out->message_id,
+		.correlation_id = out->correlation_id,
+		.reply_to = out->reply_to,
+		.expiration = out->expiration,
+		.headers = out->headers,
+		.n_headers = out->n_headers,
+		.persistent = out->promise == PROMISE_CONFIRM,
+		.mandatory = out->mandatory,
+	};
+
+	metric_add(&publisher_metrics[PUBLISHED], 1);
+	return bus_publish(publisher->bus, channel, &publication, sequence, err);
+}
+
+static int publish_waiting(struct publisher *publisher, struct error *err)
+{
+	if (publisher->blocked || clock_ms() < publisher->refused_until_ms)
+		return 0;
+	for (int i = 0; i < BURST && publisher->waiting.head && publisher->window_n < CONFIRM_WINDOW; i++) {
+		struct sent *sent = window_at(publisher, publisher->window_n);
+		struct outgoing *out = queue_take(&publisher->waiting);
+
+		*sent = (struct sent){.out = out};
+		publisher->window_n++;
+		if (publish_one(publisher, BUS_MAIN, out, &sent->sequence, err))
+			return -1;
+	}
+	return 0;
+}
+
+static int publish_replies(struct publisher *publisher, struct error *err)
+{
+	if (publisher->blocked)
+		return 0;
+	for (int i = 0; i < BURST && publisher->replies.head; i++) {
+		struct outgoing *out = queue_take(&publisher->replies);
+		int failed = publish_one(publisher, BUS_PLAIN, out, NULL, err);
+
+		end_outgoing(out, !failed);
+		if (failed)
+			return -1;
+	}
+	return 0;
+}
+
+static int read_frames(struct publisher *publisher, struct error *err)
+{
+	struct bus_event event;
+
+	for (;;) {
+		if (bus_next(publisher->bus, &event, err))
+			return -1;
+		switch (event.kind) {
+		case BUS_NOTHING:
+			return 0;
+		case BUS_CONFIRMED:
+		case BUS_REJECTED:
+			take_confirm(publisher, event.tag, event.multiple, event.kind == BUS_CONFIRMED);
+			break;
+		case BUS_RETURNED:
+			if (event.delivery.channel == BUS_MAIN)
+				take_return(publisher, &event.delivery);
+			else
+				requests_answer(&publisher->requests, &event.delivery, true);
+			break;
+		case BUS_DELIVERY:
+			requests_answer(&publisher->requests, &event.delivery, false);
+			break;
+		case BUS_QUEUE_INFO:
+		case BUS_NO_QUEUE:
+			requests_queue_info(&publisher->requests, event.text, event.kind == BUS_QUEUE_INFO,
+					    event.consumers);
+			break;
+		case BUS_BLOCKED:
+			log_line(LOG_WARN, "broker_blocked", "the broker takes no publications (resource alarm)");
+			publisher->blocked = true;
+			break;
+		case BUS_UNBLOCKED:
+			log_line(LOG_INFO, "broker_unblocked", "the broker takes publications again");
+			publisher->blocked = false;
+			break;
+		default:
+			break;
+		}
+	}
+}
+
+/* ---- the thread ---- */
+
+static void take_inbox(struct publisher *publisher, struct request **requests)
+{
+	pthread_mutex_lock(&publisher->mutex);
+	while (publisher->inbox.head) {
+		struct outgoing *out = queue_take(&publisher->inbox);
+
+		queue_add(out->promise == PROMISE_CONFIRM ? &publisher->waiting : &publisher->replies, out);
+	}
+	*requests = publisher->requests_head;
+	publisher->requests_head = NULL;
+	publisher->requests_tail = &publisher->requests_head;
+	pthread_mutex_unlock(&publisher->mutex);
+	metric_set(&publisher_metrics[WAITING], (int64_t)(publisher->waiting.n + publisher->window_n));
+}
+
+static void take_requests(struct publisher *publisher, struct request *request)
+{
+	while (request) {
+		struct request *next = request->next;
+
+		if (!atomic_load(&publisher->up))
+			request_end(request, CODE_UNAVAILABLE, "the broker is out of reach");
+		else if (publisher->blocked)
+			request_end(request, CODE_UNAVAILABLE, "the broker takes no publications (resource alarm)");
+		else
+			requests_send(&publisher->requests, publisher->bus, request);
+		request = next;
+	}
+}
+
+static void drop_replies(struct publisher *publisher, size_t keep)
+{
+	while (publisher->replies.n > keep) {
+		metric_add(&publisher_metrics[REPLIES_DROPPED], 1);
+		end_outgoing(queue_take(&publisher->replies), false);
+	}
+}
+
+static void wait_for_work(struct publisher *publisher, int timeout_ms)
+{
+	struct pollfd fds[2] = {{.fd = publisher->wake_fd, .events = POLLIN},
+				{.fd = bus_fd(publisher->bus), .events = POLLIN}};
+	uint64_t woken;
+
+	log_flush();
+	poll(fds, bus_is_open(publisher->bus) ? 2 : 1, timeout_ms);
+	if (fds[0].revents && read(publisher->wake_fd, &woken, sizeof(woken)) < 0)
+		return;
+}
+
+static bool finished(struct publisher *publisher)
+{
+	bool done;
+
+	pthread_mutex_lock(&publisher->mutex);
+	done = publisher->stopping && (clock_ms() >= publisher->stop_deadline_ms ||
+				       (!publisher->inbox.head && !publisher->waiting.n && !publisher->window_n &&
+					!publisher->replies.n));
+	pthread_mutex_unlock(&publisher->mutex);
+	return done;
+}
+
+static int run_connected(struct publisher *publisher, struct error *err)
+{
+	struct request *requests;
+	int timeout_ms;
+	bool more;
+
+	if (read_frames(publisher, err))
+		return -1;
+	take_inbox(publisher, &requests);
+	take_requests(publisher, requests);
+	if (publish_replies(publisher, err) || publish_waiting(publisher, err))
+		return -1;
+	drop_replies(publisher, REPLIES_HELD_MAX);
+	more = !publisher->blocked &&
+	       (publisher->replies.head || (publisher->waiting.head && publisher->window_n < CONFIRM_WINDOW));
+	timeout_ms = requests_expire(&publisher->requests, publisher->bus, IDLE_POLL_MS);
+	if (!more)
+		wait_for_work(publisher, timeout_ms);
+	else if (clock_ms() < publisher->refused_until_ms)
+		wait_for_work(publisher, clock_left_ms(publisher->refused_until_ms));
+	return 0;
+}
+
+static void *publisher_main(void *arg)
+{
+	struct publisher *publisher = arg;
+	int backoff_ms = BACKOFF_FIRST_MS;
+	int64_t connect_at_ms = 0;
+	struct request *requests;
+	struct error err;
+
+	while (!finished(publisher)) {
+		atomic_store(&publisher->progress_ms, clock_ms());
+		if (atomic_load(&publisher->up)) {
+			if (run_connected(publisher, &err))
+				lost(publisher, &err);
+			continue;
+		}
+		take_inbox(publisher, &requests);
+		take_requests(publisher, requests);
+		drop_replies(publisher, 0);
+		if (clock_ms() < connect_at_ms) {
+			wait_for_work(publisher, clock_left_ms(connect_at_ms));
+			continue;
+		}
+		if (connect_once(publisher, &err) == 0) {
+			backoff_ms = BACKOFF_FIRST_MS;
+			continue;
+		}
+		log_line(LOG_WARN, "publisher_connect_failed", "%s", err.text);
+		connect_at_ms = clock_ms() + clock_jitter_ms(backoff_ms);
+		backoff_ms = backoff_ms * 2 > BACKOFF_LAST_MS ? BACKOFF_LAST_MS : backoff_ms * 2;
+	}
+	log_flush();
+	return NULL;
+}
+
+/* ---- for other threads ---- */
+
+struct publisher *publisher_start(const char *urls, const char *connection_name, struct error *err)
+{
+	struct bus *bus = bus_new(urls, connection_name, err);
+	struct publisher *publisher;
+
+	if (!bus)
+		return NULL;
+	publisher = must_zalloc(sizeof(*publisher));
+	publisher->bus = bus;
+	publisher->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	publisher->progress_ms = clock_ms();
+	publisher->requests_tail = &publisher->requests_head;
+	queue_init(&publisher->inbox);
+	queue_init(&publisher->waiting);
+	queue_init(&publisher->replies);
+	pthread_mutex_init(&publisher->mutex, NULL);
+	metrics_register(publisher_metrics, ARRAY_LEN(publisher_metrics));
+	if (publisher->wake_fd < 0 || pthread_create(&publisher->thread, NULL, publisher_main, publisher))
+		BUG("cannot start the publisher");
+	return publisher;
+}
+
+static void wake(struct publisher *publisher)
+{
+	uint64_t one = 1;
+
+	/* Full (EAGAIN) is as good as written: the thread will wake. */
+	if (write(publisher->wake_fd, &one, sizeof(one)) < 0)
+		return;
+}
+
+void publisher_send(struct publisher *publisher, struct outgoing *out)
+{
+	bool first;
+
+	pthread_mutex_lock(&publisher->mutex);
+	first = !publisher->inbox.head && !publisher->requests_head;
+	queue_add(&publisher->inbox, out);
+	pthread_mutex_unlock(&publisher->mutex);
+	if (first)
+		wake(publisher);
+}
+
+static const char *copy_part(char **at, const char *text)
+{
+	char *copy = *at;
+	size_t size;
+
+	if (!text)
+		return NULL;
+	size = strlen(text) + 1;
+	memcpy(copy, text, size);
+	*at += size;
+	return copy;
+}
+
+static size_t part_size(const char *text)
+{
+	return text ? strlen(text) + 1 : 0;
+}
+
+void publisher_request(struct publisher *publisher, const struct rpc_request *wanted, rpc_done_fn *done, void *arg)
+{
+	size_t strings = part_size(wanted->routing_key) + part_size(wanted->message_id) +
+			 part_size(wanted->traceparent) + part_size(wanted->client);
+	struct request *request = must_zalloc(sizeof(*request) + strings + wanted->body_len);
+	char *at = (char *)(request + 1);
+	bool first;
+
+	request->done = done;
+	request->arg = arg;
+	request->sent_ms = clock_ms();
+	request->deadline_ms = request->sent_ms + wanted->timeout_ms;
+	request->routing_key = copy_part(&at, wanted->routing_key);
+	request->message_id = copy_part(&at, wanted->message_id);
+	request->traceparent = copy_part(&at, wanted->traceparent);
+	request->client = copy_part(&at, wanted->client);
+	request->body = memcpy(at, wanted->body, wanted->body_len);
+	request->body_len = wanted->body_len;
+
+	pthread_mutex_lock(&publisher->mutex);
+	first = !publisher->inbox.head && !publisher->requests_head;
+	*publisher->requests_tail = request;
+	publisher->requests_tail = &request->next;
+	pthread_mutex_unlock(&publisher->mutex);
+	if (first)
+		wake(publisher);
+}
+
+bool publisher_is_up(struct publisher *publisher)
+{
+	return atomic_load(&publisher->up);
+}
+
+void publisher_watch(struct publisher *publisher, int64_t limit_ms)
+{
+	if (clock_ms() - atomic_load(&publisher->progress_ms) > limit_ms)
+		bus_interrupt(publisher->bus);
+}
+
+void publisher_stop(struct publisher *publisher, int64_t deadline_ms)
+{
+	struct request *requests;
+
+	if (!publisher)
+		return;
+	pthread_mutex_lock(&publisher->mutex);
+	publisher->stopping = true;
+	publisher->stop_deadline_ms = deadline_ms;
+	pthread_mutex_unlock(&publisher->mutex);
+	wake(publisher);
+	pthread_join(publisher->thread, NULL);
+	bus_close(publisher->bus, clock_left_ms(deadline_ms) + 1);
+	atomic_store(&publisher->up, false);
+	window_requeue(publisher);
+	take_inbox(publisher, &requests);
+	take_requests(publisher, requests);
+	requests_fail_all(&publisher->requests, "stopping");
+	while (publisher->waiting.head)
+		end_outgoing(queue_take(&publisher->waiting), false);
+	drop_replies(publisher, 0);
+	requests_release(&publisher->requests);
+	bus_free(publisher->bus);
+	close(publisher->wake_fd);
+	pthread_mutex_destroy(&publisher->mutex);
+	free(publisher);
+}

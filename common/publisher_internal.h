@@ -1,0 +1,66 @@
+/* What the publisher's files share: the thread in publisher.c, requests and their answers in requests.c. */
+#ifndef GARRISON_PUBLISHER_INTERNAL_H
+#define GARRISON_PUBLISHER_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "publisher.h"
+
+#define REQUESTS_MAX 16384
+
+/* A request on its way; its slot and serial make the correlation id, so that an answer to an earlier one is told apart. */
+struct request {
+	struct request *next; /* in the inbox, then in the list of free slots */
+	rpc_done_fn *done;
+	void *arg;
+	int64_t sent_ms, deadline_ms;
+	const char *routing_key, *message_id, *traceparent, *client; /* behind the struct, like the body */
+	const char *body;
+	size_t body_len;
+};
+
+struct slot {
+	struct request *request; /* NULL when free */
+	uint32_t serial;
+	uint32_t next_free;
+};
+
+/* What is known of who consumes where; asked of the broker at most once a second, and only for queues in use. */
+struct target {
+	char queue[256];
+	uint32_t consumers;
+	bool exists;
+	bool known;
+	int64_t asked_ms;
+};
+#define TARGETS_MAX 32
+
+struct requests {
+	struct slot *slots;
+	uint32_t n_slots, first_free;
+	size_t in_flight;
+	uint32_t epoch; /* of the connection: an answer to a request of an earlier one is late */
+	int64_t next_scan_ms;
+	struct target targets[TARGETS_MAX];
+	size_t n_targets;
+};
+
+/* All on the publisher's thread. */
+void requests_release(struct requests *requests);
+/* A new connection: begins to consume direct replies. 0/-1. */
+int requests_connected(struct requests *requests, struct bus *bus, struct error *err);
+/* Ends every request in flight with unavailable. */
+void requests_fail_all(struct requests *requests, const char *why);
+/* Publishes one request, or ends it at once. */
+void requests_send(struct requests *requests, struct bus *bus, struct request *request);
+/* A delivery or return on BUS_PLAIN. */
+void requests_answer(struct requests *requests, const struct bus_delivery *delivery, bool returned);
+/* What the broker said of a queue. */
+void requests_queue_info(struct requests *requests, const char *queue, bool exists, uint32_t consumers);
+/* Ends what is overdue; the milliseconds until the next one may be, at most limit_ms. */
+int requests_expire(struct requests *requests, struct bus *bus, int limit_ms);
+/* Ends one request that was never sent. */
+void request_end(struct request *request, enum code code, const char *message);
+
+#endif

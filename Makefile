@@ -176,7 +176,30 @@ run: deps
 	@$(MAKE) --no-print-directory build
 	@deploy/local/run.sh
 
+# One pytest run, so that its closing line counts everything. PYTEST_ARGS='-k arena' chooses.
+test:
+	@deploy/local/install-deps.sh test
+	@echo 'building: release, address and undefined behaviour sanitizers, thread sanitizer'
+	@$(MAKE) --no-print-directory build
+	@$(MAKE) --no-print-directory SAN=asan build unit-tests
+	@$(MAKE) --no-print-directory SAN=tsan unit-tests
+	@GARRISON_BIN=build/bin:build/asan/bin $(PYTEST) -n 3 --dist loadgroup $(PYTEST_ARGS)
+
+# Debian's python3, for which Debian's packages are installed, and not one that comes earlier in PATH.
+PYTEST := /usr/bin/python3 -m pytest
+
+# Servers that stay up between test runs: export GARRISON_TEST_STACK=$$(pwd)/build/test-stack
+TEST_STACK := $(CURDIR)/build/test-stack
+
+servers-up:
+	@deploy/local/servers.sh start $(TEST_STACK)
+	@echo 'export GARRISON_TEST_STACK=$(TEST_STACK)'
+
+servers-down:
+	@deploy/local/servers.sh remove $(TEST_STACK)
+
 clean:
+	@if [ -e $(TEST_STACK) ]; then deploy/local/servers.sh remove $(TEST_STACK); fi
 	rm -rf build
 
 help:
@@ -186,6 +209,7 @@ help:
 	@echo 'make deps     install the Debian packages that are missing'
 	@echo 'make clean    remove build/'
 	@echo
+	@echo 'make servers-up | servers-down    servers for tests that stay up between runs'
 	@echo 'make SAN=asan | SAN=tsan    with sanitizers, into build/asan or build/tsan'
 	@echo 'make CC=clang               with clang'
 

@@ -13,7 +13,7 @@ run_packages=(
 	rabbitmq-server redis-server postgresql-15 curl procps util-linux
 )
 test_packages=(
-	python3 python3-pytest python3-pytest-xdist python3-pika python3-redis python3-psycopg2 python3-jwt
+	python3 python3-pytest python3-pytest-xdist python3-pytest-timeout python3-pika python3-redis python3-psycopg2 python3-jwt
 	python3-cryptography python3-requests python3-jsonschema
 	clang libclang-rt-14-dev
 )

@@ -1,10 +1,11 @@
 #!/bin/bash
 # Private RabbitMQ, Redis and PostgreSQL in one folder, on loopback, on ports of their own.
 #
-#   servers.sh start DIR [rabbitmq|redis|postgres ...]    start what is not up yet (default: all three), write DIR/env
+#   servers.sh start DIR [rabbitmq|redis|postgres ...]    start what is not up yet (default: all three); DIR/env tells
+#                                                         their addresses, DIR/ready is there while they are up
 #   servers.sh stop DIR                                   stop them; their data stays in DIR
 #   servers.sh remove DIR                                 stop them and delete DIR
-#   servers.sh hold DIR                                   start, say "ready", and remove them when standard input ends
+#   servers.sh hold DIR                                   start, and remove all when standard input ends
 #   servers.sh kill|pause|resume DIR SERVER               for tests of failure: SIGKILL, SIGSTOP, SIGCONT
 #
 # No system service is used and no system configuration is read or written. Several folders work side by side.
@@ -147,6 +148,18 @@ create_postgres() {
 	END
 }
 
+# A killed server leaves its lock file, and for a moment its children. PostgreSQL takes a zombie's pid for a live server's.
+clear_after_crash() {
+	local i
+	for ((i = 0; i < 100; i++)); do
+		if [[ ! $(find /proc/[0-9]*/cwd -maxdepth 0 -lname "$1" 2>/dev/null) ]]; then
+			rm -f "$1/postmaster.pid"
+			return
+		fi
+		sleep 0.1
+	done
+}
+
 start_postgres() {
 	local data fresh=
 	[[ -e $(postgres_data)/postgresql.conf ]] || fresh=yes
@@ -156,6 +169,7 @@ start_postgres() {
 	fi
 	data=$(postgres_data)
 	if ! postgres_pid >/dev/null; then
+		clear_after_crash "$data"
 		as_postgres $pg_bin/pg_ctl start -s -w -t $wait_s -D "$data" -o "-p $postgres_port" >"$dir/log/pg_ctl.log" 2>&1 </dev/null ||
 			fail "PostgreSQL does not start: $(tail -n 5 "$dir/log/pg_ctl.log")"
 	fi
@@ -282,10 +296,12 @@ start() {
 	for server in "${pids[@]}"; do
 		wait "$server" || fail "the servers did not start in $dir"
 	done
+	touch "$dir/ready"
 	echo "servers are up in $dir ($((SECONDS - began)) s): $*"
 }
 
 stop() { # stop [SIGNAL for RabbitMQ]
+	rm -f "$dir/ready"
 	stop_rabbitmq "${1:-TERM}" &
 	stop_redis &
 	stop_postgres &
@@ -302,10 +318,9 @@ start) start "$@" ;;
 stop) stop ;;
 remove) remove ;;
 hold)
-	trap '' INT TERM HUP
-	start && echo ready
+	trap remove EXIT
+	start
 	cat >/dev/null
-	remove
 	;;
 kill | pause | resume)
 	declare -A signal=([kill]=KILL [pause]=STOP [resume]=CONT)

@@ -188,6 +188,60 @@ test:
 # Debian's python3, for which Debian's packages are installed, and not one that comes earlier in PATH.
 PYTEST := /usr/bin/python3 -m pytest
 
+# Each step says what is wrong; the first that fails ends it.
+C_FILES = $(shell git ls-files -co --exclude-standard -- '*.c' '*.h')
+SCRIPTS = $(shell git ls-files -co --exclude-standard -- '*.sh' .ci/run)
+
+lint:
+	@deploy/local/install-deps.sh lint
+	@echo 'clang-format'
+	@clang-format --dry-run -Werror $(C_FILES)
+	@echo 'rules of the code base'
+	@tests/lint.sh
+	@echo 'shellcheck'
+	@shellcheck $(SCRIPTS)
+	@echo 'warnings are errors: gcc'
+	@$(MAKE) --no-print-directory OUT=build/lint-gcc CC=gcc build unit-tests
+	@echo 'warnings are errors: clang'
+	@$(MAKE) --no-print-directory OUT=build/lint-clang CC=clang build unit-tests fuzz-build
+	@echo 'clang-tidy'
+	@printf '%s\n' $(filter %.c,$(C_FILES)) | xargs -P $(JOBS) -n 4 sh -c 'clang-tidy --quiet "$$@" -- $(TIDY_FLAGS) 2>build/tidy.err || { cat build/tidy.err; exit 255; }' tidy
+
+TIDY_FLAGS = -std=gnu11 $(subst $(OUT)/gen,build/lint-clang/gen,$(CPPFLAGS))
+
+fmt:
+	@deploy/local/install-deps.sh lint
+	@clang-format -i $(C_FILES)
+
+bench:
+	@deploy/local/install-deps.sh test
+	@$(MAKE) --no-print-directory build
+	@tests/bench.sh $(BENCH)
+
+# Fuzzing: each tests/fuzz/fuzz_*.c is a libFuzzer target, for FUZZ_SECONDS each.
+FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_SECONDS ?= 60
+FUZZ_FLAGS := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+
+define fuzzer_rules
+$(OUT)/fuzz/$1: $(OUT)/obj/tests/fuzz/$1.o $(call named_objects,tests/fuzz/$1.c) $(LIBRARIES)
+	@mkdir -p $$(@D)
+	@echo "  LINK  $$@"
+	@$$(LINK) -fsanitize=fuzzer -o $$@ $$(sort $$(filter %.o,$$^)) $(LIBRARIES) $$(LIBS)
+endef
+$(foreach f,$(FUZZERS),$(eval $(call fuzzer_rules,$f)))
+
+fuzz-build: $(FUZZERS:%=$(OUT)/fuzz/%)
+
+fuzz:
+	@deploy/local/install-deps.sh test
+	@$(MAKE) --no-print-directory OUT=build/fuzz CC=clang EXTRA_CFLAGS='$(FUZZ_FLAGS)' fuzz-build
+	@for fuzzer in $(FUZZERS); do \
+		mkdir -p build/fuzz/corpus/$$fuzzer && echo "$$fuzzer, $(FUZZ_SECONDS) s" && \
+		build/fuzz/fuzz/$$fuzzer -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 \
+			-artifact_prefix=build/fuzz/ build/fuzz/corpus/$$fuzzer || exit 1; \
+	done
+
 # Servers that stay up between test runs: export GARRISON_TEST_STACK=$$(pwd)/build/test-stack
 TEST_STACK := $(CURDIR)/build/test-stack
 
@@ -207,6 +261,9 @@ help:
 	@echo 'make test     install what is missing, build, run every test'
 	@echo 'make          build only: build/bin/garrison-* and build/bin/garrisonctl'
 	@echo 'make deps     install the Debian packages that are missing'
+	@echo 'make lint     format, clang-tidy, warnings of gcc and clang, scripts, house rules; make fmt formats'
+	@echo 'make bench    what it can do on this machine, beside what the bare parts can'
+	@echo 'make fuzz     feed the parsers rubbish, FUZZ_SECONDS=60 each'
 	@echo 'make clean    remove build/'
 	@echo
 	@echo 'make servers-up | servers-down    servers for tests that stay up between runs'

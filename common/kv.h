@@ -9,7 +9,7 @@
  *		return retry(call, &err);
  *
  * In the format, white space parts the arguments; %s (NUL-terminated), %b (const void *, size_t), %lld, %llu, %d and %f stand for
- * data inside one argument, whatever bytes they hold. Data is never the format itself.
+ * data inside one argument, whatever bytes they hold; %% is a percent sign. Data is never the format itself.
  */
 #ifndef GARRISON_KV_H
 #define GARRISON_KV_H
@@ -61,11 +61,14 @@ struct kv *kv_new(const char *url, const char *client_name, struct error *err);
 void kv_free(struct kv *kv);
 DEFINE_CLEANUP(struct kv *, kv_drop, kv_free)
 
-/* The monotonic time after which no call on this connection waits any longer. */
+/*
+ * The monotonic time after which no call on this connection waits any longer; until it is set there is no time at all. Set by
+ * whoever starts a piece of work: what an earlier one queued and never synced is forgotten.
+ */
 void kv_set_deadline(struct kv *kv, int64_t deadline_ms);
 bool kv_ping(struct kv *kv, struct error *err);
 
-/* Queue one command. Nothing is sent before kv_sync (large queues are sent on the way, to bound memory). */
+/* Queue one command. Nothing is sent before kv_sync. */
 void kv_queue(struct kv *kv, const char *format, ...);
 /* The same from arguments already apart; lens may be NULL for NUL-terminated ones. */
 void kv_queue_args(struct kv *kv, size_t n, const char *const *arguments, const size_t *lens);
@@ -75,9 +78,11 @@ void kv_queue_script(struct kv *kv, const struct kv_script *script, size_t n_key
 /*
  * Sends what is queued and reads one answer each. 0, or -1 and no answers: timeout, or unavailable with down = STORE_REDIS; the
  * connection is then closed, so that no later command can be given this one's answer. An error answer of Redis to a command
- * (WRONGTYPE, OOM, a script's error) is no failure of kv_sync: it is that answer's kind, KV_ERROR; but answers that mean that
- * the server cannot serve anybody (LOADING, READONLY, MASTERDOWN, NOREPLICAS, CLUSTERDOWN) are: unavailable, down = STORE_REDIS,
- * and OOM is unavailable without down. A script unknown to the server (flushed) is loaded and called again by itself.
+ * (WRONGTYPE, a script's error) is no failure of kv_sync: it is that answer's kind, KV_ERROR; but answers that mean that
+ * the server cannot serve anybody (LOADING, READONLY, MASTERDOWN, NOREPLICAS, CLUSTERDOWN, BUSY) are: unavailable, down =
+ * STORE_REDIS; OOM and MISCONF are unavailable without down. The other commands of that round may have been carried out.
+ * A script call that the server refuses because it has forgotten the script (SCRIPT FLUSH) is made again by itself, after the
+ * other commands of that round: what must happen in order belongs into one script, or into two rounds.
  */
 int kv_sync(struct kv *kv, struct kv_answers *answers, struct error *err);
 /* Queue one and sync; the answer is the only one. A KV_ERROR answer fails with code internal and Redis's words. */

@@ -16,7 +16,7 @@
  *	if (pg_sync(pg, results, ARRAY_LEN(results), &err)) …		 (results of a and b; nothing is true before it returns 0)
  *
  * or with reads between: pg_begin(); pg_queue(); pg_sync(); … pg_queue(); pg_commit(); pg_sync(). After a failure inside a
- * transaction the connection rolls back by itself before its next use. A commit whose answer was lost is code unavailable, down
+ * transaction the connection rolls back by itself before its next use; one that is left without a failure needs pg_rollback(). A commit whose answer was lost is code unavailable, down
  * STORE_POSTGRES: the work may or may not be done, so every write carries its own idempotency key.
  */
 #ifndef GARRISON_PG_H
@@ -67,8 +67,8 @@ void pg_add_uuid(struct pg_params *params, const struct uuid *value);
 void pg_add_timestamptz(struct pg_params *params, int64_t real_us); /* Unix microseconds */
 void pg_add_null(struct pg_params *params);			    /* of a type PostgreSQL infers */
 /*
- * Arrays for set-based statements ("FROM unnest($1, $2)"). Begin one, append n elements, in order; n is known first. A NULL text
- * or a NULL uuid is an SQL NULL element.
+ * Arrays for set-based statements ("FROM unnest($1, $2)"). A NULL pointer among the texts, JSON
+ * or bytea values is an SQL NULL element.
  */
 void pg_add_int4_array(struct pg_params *params, const int32_t *values, size_t n);
 void pg_add_int8_array(struct pg_params *params, const int64_t *values, size_t n);
@@ -88,7 +88,7 @@ struct pg_rows {
 };
 
 void pg_rows_release(struct pg_rows *rows);
-/* Column values by row and column. Wrong type or place: BUG(). Pointers live until release. */
+/* Column values by row and column; SQL NULL reads as 0, false or nil. Wrong type or place: BUG(). Pointers live until release. */
 bool pg_is_null(const struct pg_rows *rows, int row, int column);
 bool pg_bool(const struct pg_rows *rows, int row, int column);
 int64_t pg_int(const struct pg_rows *rows, int row, int column); /* int2, int4, int8 */
@@ -97,7 +97,7 @@ int64_t pg_timestamptz(const struct pg_rows *rows, int row, int column); /* Unix
 struct uuid pg_uuid(const struct pg_rows *rows, int row, int column);
 /* text, varchar, json, jsonb (its version byte is skipped), bytea; NUL-terminated; NULL for SQL NULL. len may be NULL. */
 const char *pg_text(const struct pg_rows *rows, int row, int column, size_t *len);
-/* An int8[] column: the number of elements; values into out, at most max of them. */
+/* An int8[] column: the number of elements; values into out, at most max of them; a NULL among them reads as 0. */
 size_t pg_int8_array(const struct pg_rows *rows, int row, int column, int64_t *out, size_t max);
 
 struct pg_options {
@@ -109,13 +109,19 @@ struct pg_options {
 	const char *session_settings; /* more "-c name=value" words, or NULL */
 };
 
+/* 0, or -1 with err invalid_payload when libpq cannot take this URL. The text never quotes the URL. Any thread. */
+int pg_check_url(const char *url, struct error *err);
+
 /* A connection object; connects at first use. options' strings must outlive it. Aborts when memory is out. */
 struct pg *pg_new(const struct pg_options *options);
 /* Closes and frees. NULL is nothing. */
 void pg_free(struct pg *pg);
 DEFINE_CLEANUP(struct pg *, pg_drop, pg_free)
 
-/* The monotonic time after which no call on this connection waits any longer. Set by whoever starts a piece of work. */
+/*
+ * The monotonic time after which no call on this connection waits any longer. Set by whoever starts a piece of work; until then
+ * there is no time at all.
+ */
 void pg_set_deadline(struct pg *pg, int64_t deadline_ms);
 /* True when the server answers by the deadline; connects if need be. */
 bool pg_ping(struct pg *pg, struct error *err);
@@ -137,7 +143,10 @@ void pg_commit(struct pg *pg);
  * err.sqlstate is set where the server gave one. The transaction, if one was open, is rolled back.
  */
 int pg_sync(struct pg *pg, struct pg_rows *results, size_t n, struct error *err);
-/* Ends an open transaction without its effects; nothing when none is open. */
+/*
+ * Ends an open transaction without its effects, and forgets what is queued; nothing when there is neither. To be called after
+ * every piece of work. Past the deadline it closes the connection instead, which has the same effect.
+ */
 void pg_rollback(struct pg *pg);
 /* One statement, queued and synced; rows may be NULL. Failure as pg_sync. */
 int pg_query(struct pg *pg, const struct pg_statement *statement, struct pg_params *params, struct pg_rows *rows,

@@ -7,6 +7,10 @@
 #include <string.h>
 #include <time.h>
 
+/* Macros where clang checks them for overflows. */
+#undef sprintf
+#undef vsprintf
+
 #pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf gets strtok localtime gmtime ctime asctime rand srand
 #pragma GCC poison atoi atol atoll atof
 

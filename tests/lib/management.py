@@ -4,6 +4,8 @@ from urllib.parse import quote
 
 import requests
 
+from .wait import wait_for
+
 
 class Management:
     def __init__(self, url, vhost="/"):
@@ -48,9 +50,14 @@ class Management:
     def connections(self):
         return self.get(f"vhosts/{self.vhost}/connections")
 
-    def close_connections(self):
-        """Cut every client of this vhost off, as an operator would."""
-        for connection in self.connections():
+    def close_connections(self, at_least=1):
+        """Cut every client of this vhost off, as an operator would. Waits until the API knows so many of them."""
+
+        def known():
+            connections = self.connections()
+            return connections if len(connections) >= at_least else None
+
+        for connection in wait_for(known, timeout=20, what=f"{at_least} connections in the management API"):
             try:
                 self.delete("connections/" + quote(connection["name"], safe=""))
             except requests.HTTPError as error:

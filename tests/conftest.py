@@ -75,8 +75,8 @@ def pytest_collection_modifyitems(config, items):
         items[:] = [item for item in items if item not in left_out]
     for item in items:
         if hasattr(item, "callspec"):
-            folder = item.callspec.params.get("build", "")
-            item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}-{folder}"))
+            folder = item.callspec.params.get("build")
+            item.add_marker(pytest.mark.xdist_group(item.path.stem + ("-" + build_name(folder) if folder else "")))
 
 
 def missing_services(item):

@@ -14,18 +14,19 @@
  *	struct opt_int       the same, with .set                absent: .set = false
  *	double               number                             absent: 0
  *	const char *         string of .min … .max code points  absent: NULL (or .preset)
- *	int                  one of .choices, by index          absent: 0 (or .preset); -1 is written as null
- *	struct uuid          UUID text                          absent: nil; nil is written as null
- *	struct timestamp     RFC 3339 text, microseconds        absent: 0; 0 is written as null
- *	struct json_text     any JSON, kept as compact text     absent: .text = NULL; written as null
+ *	int                  one of .choices, by index          absent: 0 (or .preset); -1 is written as absent
+ *	struct uuid          UUID text                          absent: nil
+ *	struct timestamp     RFC 3339 text, microseconds        absent: 0
+ *	struct json_text     any JSON, kept as compact text     absent: .text = NULL; null is JSON too, unless .nullable
  *	struct list          array; items are of .of            absent: .n = 0
  *	struct map           object with free keys; items of .of, sorted by key; the item's first field is its key
  *	struct something *   object of .of                      absent: NULL
  *	struct something     object of .of, embedded            (an absent one is read as {} )
  *
- * A schema whose only (or, in a map, whose only other) field is named "" stands for that field's bare value: a list of strings is
- * a list of structs with one such field.
- * In results, what is absent is left out unless the row says .nullable, then it is null. .min/.max of a list or map count entries.
+ * A schema whose only (or, in a map, whose only other) field is named "" stands for that field's bare value: a list of
+ * strings is a list of structs with one such field. A map's key is an int64_t, a const char * or a struct uuid.
+ * In results, what is absent is left out unless the row says .nullable, then it is null; so is what is absent among bare
+ * values. .min/.max of a list or map count entries.
  */
 #ifndef GARRISON_FIELD_H
 #define GARRISON_FIELD_H
@@ -75,7 +76,7 @@ enum field_kind {
 	FIELD_JSON,
 	FIELD_LIST,
 	FIELD_MAP,
-	FIELD_OBJECT /* embedded when .size is the schema's, else a pointer */
+	FIELD_OBJECT /* embedded, or by .pointer */
 };
 
 /* How a number of a setting is spelled in text; JSON always has the bare number. */
@@ -90,11 +91,12 @@ struct field {
 	enum field_kind kind;
 	uint32_t offset;
 	uint32_t size;
+	bool pointer; /* the member is one: set by FIELD, told from embedded objects */
 	bool required;
 	bool nullable; /* null is taken as absent; an absent one is written as null */
 	bool secret;   /* never logged, stored or shown */
 	enum field_unit unit;
-	int64_t min, max;           /* both 0: no limit but the kind's own */
+	int64_t min, max;           /* both 0: no limit but the kind's own; .max below .min: no upper limit */
 	const char *const *choices; /* for int members */
 	size_t n_choices;
 	const char *preset;      /* the default, as text (settings' spelling) */
@@ -118,7 +120,9 @@ struct schema {
 #define FIELD(type, member, ...)                                                                                       \
 	{                                                                                                              \
 		.name = #member, .kind = FIELD_KIND_OF(((type *)0)->member), .offset = offsetof(type, member),         \
-		.size = sizeof(((type *)0)->member), __VA_ARGS__                                                       \
+		.size = sizeof(((type *)0)->member),                                                                   \
+		.pointer = __builtin_classify_type(((type *)0)->member) == __builtin_classify_type((void *)0),         \
+		__VA_ARGS__                                                                                            \
 	}
 
 #define SCHEMA(type, table, ...)                                                                                       \
@@ -141,9 +145,9 @@ struct problems {
 const char *field_name(const struct field *field);
 
 /*
- * Reads a JSON object into out (schema->size bytes, zeroed by the callee first). Strings, lists and maps live in scratch.
- * Every problem found is added to problems, with texts in scratch. 0, or -1 when there was any; then *out is not to be used.
- * Any thread.
+ * Reads a JSON object into out (schema->size bytes, zeroed by the callee first). Strings are the tree's own, so they live as
+ * long as it does; lists and maps live in scratch. Every problem found is added to problems, with texts in scratch. 0, or -1
+ * when there was any; then *out is not to be used. Any thread.
  */
 int schema_read(const struct schema *schema, const cJSON *json, void *out, struct scratch *scratch,
 		struct problems *problems);
@@ -155,8 +159,8 @@ void schema_write(const struct schema *schema, const void *in, struct text *text
 void schema_describe(const struct schema *schema, struct text *text);
 
 /*
- * Writes the JSON value without its secret fields: each is replaced by "[secret]", wherever the schema names it; what is not an
- * object of the schema is written as null, for nobody can say what it holds. Any thread.
+ * Writes the JSON value without its secret fields: each is replaced by "[secret]", wherever the schema names it; what the
+ * schema does not name beside one, or has of another shape, is written as null, for nobody can say what it holds. Any thread.
  */
 void schema_write_blanked(const struct schema *schema, const cJSON *json, struct text *text);
 /* True when the schema or one below it has a secret field. Any thread. */
@@ -164,10 +168,11 @@ bool schema_has_secret(const struct schema *schema);
 
 /*
  * Reads one field from text in the settings' spelling into its struct (strings are copied into scratch; a list is comma
- * separated). 0, or -1 with the reason in err, which never repeats a secret's value. Any thread.
+ * separated, true and false may be on and off). 0, or -1 with the reason in err, which never repeats a secret's value. Any
+ * thread.
  */
 int field_read_text(const struct field *field, void *out, const char *text, struct scratch *scratch, struct error *err);
-/* Fills every field that has a .preset; aborts on a preset that is not valid. Any thread. */
+/* Fills every field that has a .preset, in embedded objects too; aborts on a preset that is not valid. Any thread. */
 void schema_preset(const struct schema *schema, void *out, struct scratch *scratch);
 
 /* BUG()s when a table contradicts itself: kinds without .of, sizes that do not match, a map without key. Called at start. */

@@ -2,6 +2,7 @@
 #ifndef GARRISON_SETTINGS_H
 #define GARRISON_SETTINGS_H
 
+#include "duration.h"
 #include "error.h"
 #include "field.h"
 
@@ -12,14 +13,11 @@ struct settings_group {
 };
 
 /*
- * Fills all groups. arguments are the NAME=value words of the command line; an unknown name there, and a bad value anywhere, is
- * refused: -1, err says name, value (unless secret) and reason. The structs' strings live in scratch. Main thread, at start.
+ * Fills all groups. arguments are the NAME=value words of the command line; an unknown name there, and a bad value
+ * anywhere, is refused: -1, err says name, value (unless secret) and reason. An empty value is none: in the environment that
+ * leaves the default, as an argument it brings the default back. The structs' strings live in scratch. Main thread, at start.
  */
 int settings_load(const struct settings_group *groups, size_t n_groups, int n_arguments, char **arguments,
 		  struct scratch *scratch, struct error *err);
-
-/* Durations to and from text ("90s", "1500ms"); for messages and queue names. 0/-1. Any thread. */
-int duration_parse(const char *text, int64_t *ms);
-char *duration_format(int64_t ms, char buffer[static 24]); /* the largest whole unit: "10m", "90s", "1500ms" */
 
 #endif

@@ -29,7 +29,7 @@ SERVICES := $(patsubst services/%/main.c,%,$(wildcard services/*/main.c))
 CATALOGUE_READERS := $(filter gateway ctl,$(SERVICES))
 WORKERS := $(filter-out $(CATALOGUE_READERS),$(SERVICES))
 binary = $(OUT)/bin/$(if $(filter ctl,$1),garrisonctl,garrison-$1)
-objects = $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard $1/*.c))
+objects = $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard $1/*.c)) $(patsubst %.lua,$(OUT)/obj/%.lua.o,$(wildcard $1/*.lua))
 BINARIES := $(foreach s,$(SERVICES),$(call binary,$s))
 
 build: $(OUT)/libcommon.a $(OUT)/libtopology.a $(BINARIES)
@@ -79,6 +79,12 @@ $(OUT)/obj/%.o: %.c $(OUT)/flags | $(OUT)/gen/version.h
 	@mkdir -p $(@D)
 	@echo "  CC    $@"
 	@$(COMPILE) -o $@ $<
+
+# A Lua script is embedded in the service beside whose code it lies: arena.lua as `extern const char arena_lua[]`.
+$(OUT)/obj/%.lua.o: %.lua deploy/embed.sh $(OUT)/flags
+	@mkdir -p $(@D)
+	@deploy/embed.sh $(basename $(notdir $<))_lua $< >$(@:.o=.S)
+	@$(CC) $(CFLAGS) -c -o $@ $(@:.o=.S)
 
 $(OUT)/lib%.a:
 	@echo "  AR    $@"

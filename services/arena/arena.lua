@@ -1,0 +1,359 @@
+-- Every change of the arena's state in Redis: one operation a call, each of them one atomic step.
+--
+-- ARGV: operation, character, mode, then the operation's own words; which keys a claim touches is known only inside, so none
+-- are declared in KEYS. All checks of an operation come before its first write. Time is this server's alone.
+--
+--   arena:queue:<mode>          zset   waiting characters by gear score
+--   arena:wait:<mode>:<score>   zset   those of one score by arrival: the longest waiting among equals in O(log n)
+--   arena:overdue:<mode>        zset   those past their patience, by gear score: served before nearer ones
+--   arena:request:<char>        hash   the active request
+--   arena:last:<char>           hash   how the last one ended (left, expired, matched), and when the character last left a mode
+--   arena:battle:<session>      string "<mode> <char> <score> <char> <score> <matched_us>", while the match counts
+--   arena:expiry                zset   "<char> <mode>" by the time the request expires (ms)
+--   arena:announce              zset   what is still to be told to the world, by the time it may be (next) taken (ms)
+
+local call, floor, ceil = redis.call, math.floor, math.ceil
+local op, char, mode = ARGV[1], ARGV[2], ARGV[3]
+local time = call('TIME')
+local now_us = time[1] * 1000000 + time[2]
+local now_ms = floor(now_us / 1000)
+
+local GHOSTS_MAX = 200   -- dead entries removed by one call at most, so that no call holds the server for long
+local OVERDUE_MAX = 50   -- overdue requests looked at by one call at most
+local GUARD_MS = 60000   -- a request's hash outlives its expiry until the sweep; this guards against no sweep at all
+
+-- The rules, the same ARGV in every operation that needs them.
+local percent, widen, widen_cap = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local patience_ms, battle_ttl_ms, memory_ms = tonumber(ARGV[7]), ARGV[8], ARGV[9]
+
+-- Whole numbers past 14 digits lose their end in Lua's own conversion.
+local function whole(number)
+	return string.format('%.0f', number)
+end
+
+local function rfc3339(ms)
+	local day = floor(ms / 86400000)
+	local left = ms - day * 86400000
+	local z = day + 719468 -- days since 0000-03-01, so that leap days come last
+	local era = floor(z / 146097)
+	local doe = z - era * 146097
+	local yoe = floor((doe - floor(doe / 1460) + floor(doe / 36524) - floor(doe / 146096)) / 365)
+	local doy = doe - (365 * yoe + floor(yoe / 4) - floor(yoe / 100))
+	local mp = floor((5 * doy + 2) / 153)
+	local month = mp < 10 and mp + 3 or mp - 9
+	local year = yoe + era * 400 + (month <= 2 and 1 or 0)
+	return string.format('%04d-%02d-%02dT%02d:%02d:%02d.%03dZ', year, month, doy - floor((153 * mp + 2) / 5) + 1,
+		floor(left / 3600000), floor(left / 60000) % 60, floor(left / 1000) % 60, left % 1000)
+end
+
+-- Requests ------------------------------------------------------------------------------------------------------------
+
+-- The request in a hash, dead or alive; nil when there is none.
+local function load_request(id)
+	local h = call('HMGET', 'arena:request:' .. id, 'mode', 'gear_score', 'created_us', 'expires_us', 'join_id')
+	if not (h[1] and h[2] and h[3] and h[4]) then
+		return nil
+	end
+	return {id = id, mode = h[1], score = h[2], created_us = tonumber(h[3]), expires_us = tonumber(h[4]),
+		join_id = h[5] or '', queued = true}
+end
+
+local function is_alive(request)
+	return request and request.expires_us > now_us
+end
+
+local function bucket(score)
+	return 'arena:wait:' .. mode .. ':' .. score
+end
+
+local function remove_entry(id, request_mode, score)
+	call('ZREM', 'arena:queue:' .. request_mode, id)
+	call('ZREM', 'arena:wait:' .. request_mode .. ':' .. score, id)
+	call('ZREM', 'arena:overdue:' .. request_mode, id)
+end
+
+local function add_entry(request)
+	call('ZADD', 'arena:queue:' .. mode, request.score, request.id)
+	call('ZADD', bucket(request.score), request.created_us, request.id)
+end
+
+local function enqueue(request, ttl_ms)
+	local expires_ms = floor(request.expires_us / 1000)
+	local key = 'arena:request:' .. request.id
+	call('HSET', key, 'mode', mode, 'gear_score', request.score, 'created_at', rfc3339(now_ms),
+		'expires_at', rfc3339(expires_ms), 'created_us', request.created_us, 'expires_us', request.expires_us,
+		'join_id', request.join_id)
+	call('PEXPIRE', key, ttl_ms + GUARD_MS)
+	add_entry(request)
+	call('ZADD', 'arena:expiry', expires_ms, request.id .. ' ' .. mode)
+end
+
+-- Ends a request: out of every index, its hash kept as arena:last.
+local function finish(request, how, ended_us, ...)
+	local last = 'arena:last:' .. request.id
+	if request.queued then
+		remove_entry(request.id, request.mode, request.score)
+		call('ZREM', 'arena:expiry', request.id .. ' ' .. request.mode)
+		call('RENAME', 'arena:request:' .. request.id, last)
+		call('HSET', last, 'ended', how, 'ended_us', ended_us, ...)
+	else
+		call('HSET', last, 'ended', how, 'ended_us', ended_us, 'mode', request.mode, 'gear_score', request.score,
+			'created_us', request.created_us, 'expires_us', request.expires_us, 'join_id', request.join_id, ...)
+	end
+	call('PEXPIRE', last, memory_ms)
+end
+
+local function expire(request)
+	finish(request, 'expired', request.expires_us)
+	call('ZADD', 'arena:announce', now_ms, 'expired ' .. request.id .. ' ' .. request.mode .. ' ' .. whole(request.expires_us))
+end
+
+-- Who fits ------------------------------------------------------------------------------------------------------------
+
+local function percent_of(request)
+	if widen == 0 then
+		return percent
+	end
+	return math.max(percent, math.min(widen_cap, percent + floor(widen * (now_us - request.created_us) / 1000000)))
+end
+
+-- The scores that fit: theirs within own_percent of mine, or mine within their_percent (not more than own_percent) of theirs.
+local function range(score, own_percent, their_percent)
+	local low = ceil(score * (100 - own_percent) / 100)
+	if their_percent >= 100 then
+		return low, '+inf'
+	end
+	return low, math.max(floor(score * (100 + own_percent) / 100), floor(score * 100 / (100 - their_percent)))
+end
+
+local function fits(a, b)
+	local gap = math.abs(a.score - b.score) * 100
+	return gap <= a.score * percent_of(a) or gap <= b.score * percent_of(b)
+end
+
+-- The longest waiting request, past its patience, that fits. Without it a request between two crowded scores could see nearer
+-- ones served ahead of it for ever.
+local function find_overdue(me)
+	local low, high = range(me.score, widen_cap, widen_cap)
+	local best
+	for _, id in ipairs(call('ZRANGEBYSCORE', 'arena:overdue:' .. mode, low, high, 'LIMIT', 0, OVERDUE_MAX)) do
+		local other = id ~= me.id and load_request(id)
+		if other and is_alive(other) and other.mode == mode and fits(me, other) and
+				(not best or other.created_us < best.created_us) then
+			best = other
+		end
+	end
+	return best
+end
+
+-- The head of a score's bucket that is not me: id and arrival.
+local function head(score, me)
+	local first = call('ZRANGE', bucket(score), 0, 1, 'WITHSCORES')
+	if first[1] == me.id then
+		return first[3], tonumber(first[4])
+	end
+	return first[1], tonumber(first[2])
+end
+
+-- The nearest entry of the queue in my range, the longest waiting among equals: id and score; it may be a ghost.
+local function nearest_entry(me, low, high)
+	local same = head(me.score, me)
+	if same then
+		return same, me.score
+	end
+	local queue = 'arena:queue:' .. mode
+	local up = call('ZRANGEBYSCORE', queue, '(' .. me.score, high, 'WITHSCORES', 'LIMIT', 0, 1)
+	local down = call('ZREVRANGEBYSCORE', queue, '(' .. me.score, low, 'WITHSCORES', 'LIMIT', 0, 1)
+	local gap_up = up[1] and up[2] - me.score
+	local gap_down = down[1] and me.score - down[2]
+	local up_id, up_since, down_id, down_since
+	if gap_up and not (gap_down and gap_down < gap_up) then
+		up_id, up_since = head(up[2], me)
+		up_id = up_id or up[1]
+	end
+	if gap_down and not (gap_up and gap_up < gap_down) then
+		down_id, down_since = head(down[2], me)
+		down_id = down_id or down[1]
+	end
+	if up_id and not (down_id and (down_since or 0) < (up_since or 0)) then
+		return up_id, up[2]
+	end
+	return down_id, down_id and down[2]
+end
+
+-- The request to match me with, or nil. Entries without a living request behind them are removed on the way.
+local function find(me)
+	local overdue = find_overdue(me)
+	if overdue then
+		return overdue
+	end
+	local low, high = range(me.score, percent_of(me), percent)
+	for _ = 1, GHOSTS_MAX do
+		local id, score = nearest_entry(me, low, high)
+		if not id then
+			return nil
+		end
+		local other = load_request(id)
+		if not is_alive(other) or other.mode ~= mode then
+			remove_entry(id, mode, score)
+		elseif other.score ~= score then
+			remove_entry(id, mode, score)
+			add_entry(other)
+		else
+			return other
+		end
+	end
+	return nil
+end
+
+-- Both requests are alive and unclaimed: this is the claim.
+local function claim(me, other, session)
+	local battle = table.concat({mode, other.id, other.score, me.id, me.score, whole(now_us)}, ' ')
+	call('SET', 'arena:battle:' .. session, battle, 'PX', battle_ttl_ms)
+	finish(me, 'matched', now_us, 'session_id', session)
+	finish(other, 'matched', now_us, 'session_id', session)
+	call('ZADD', 'arena:announce', now_ms, 'battle ' .. session .. ' ' .. battle)
+	return battle
+end
+
+-- The operations ------------------------------------------------------------------------------------------------------
+
+local function answer(request)
+	return {'request', request.mode, request.score, whole(request.created_us), whole(request.expires_us), whole(now_us)}
+end
+
+local operations = {}
+
+-- join: gear score, time to live (ms), sender's message id or '', time of the first attempt (µs) or 0, a session known to be settled
+-- or '', the session id to use for a match.
+-- -> request … | newer (a later change stands) | busy MODE | match SESSION (not known to be settled)
+function operations.join()
+	local score, ttl_ms, join_id, first_at_us = ARGV[10], tonumber(ARGV[11]), ARGV[12], tonumber(ARGV[13])
+	local request = load_request(char)
+	if is_alive(request) then
+		if request.mode == mode then
+			return answer(request)
+		end
+		return first_at_us > 0 and request.created_us > first_at_us and {'newer'} or {'busy', request.mode}
+	end
+	if request then
+		expire(request)
+	end
+	local h = call('HMGET', 'arena:last:' .. char, 'ended_us', 'join_id', 'session_id', 'left:' .. mode, 'mode', 'gear_score',
+		'created_us', 'expires_us')
+	local ended_us, last_join_id, session, left_us = tonumber(h[1]), h[2], h[3], tonumber(h[4])
+	if join_id ~= '' and last_join_id == join_id then
+		return {'request', h[5], h[6], h[7], h[8], whole(now_us)}
+	end
+	if first_at_us > 0 and ((ended_us or 0) > first_at_us or (left_us or 0) > first_at_us) then
+		return {'newer'}
+	end
+	if session and call('EXISTS', 'arena:battle:' .. session) == 1 then
+		if session ~= ARGV[14] and call('EXISTS', 'combat:result_cache:' .. session) == 0 then
+			return {'match', session}
+		end
+		call('DEL', 'arena:battle:' .. session)
+	end
+	local me = {id = char, mode = mode, score = score, created_us = now_us, expires_us = (now_ms + ttl_ms) * 1000,
+		join_id = join_id, queued = false}
+	local other = find(me)
+	if other then
+		claim(me, other, ARGV[15])
+	else
+		enqueue(me, ttl_ms)
+	end
+	return answer(me)
+end
+
+-- leave: sender's message id or '', time of the first attempt (µs) or 0. -> 1 when a request was ended, else 0
+function operations.leave()
+	local leave_id, first_at_us = ARGV[10], tonumber(ARGV[11])
+	local last = 'arena:last:' .. char
+	if leave_id ~= '' then
+		local done = call('HMGET', last, 'leave_id', 'left')
+		if done[1] == leave_id then
+			return tonumber(done[2])
+		end
+	end
+	local request = load_request(char)
+	local left = is_alive(request) and request.mode == mode
+	if left and first_at_us > 0 and request.created_us > first_at_us then
+		return 0
+	end
+	if left then
+		finish(request, 'left', now_us)
+	end
+	-- Also when there was nothing to leave: a join that is retried later must see that the player left since.
+	call('HSET', last, 'left:' .. mode, now_us, 'leave_id', leave_id, 'left', left and 1 or 0)
+	call('PEXPIRE', last, memory_ms)
+	return left and 1 or 0
+end
+
+-- match: how long a timeout is told (ms), the session id to use. -> matched SESSION BATTLE | waiting | timeout | none
+function operations.match()
+	local request = load_request(char)
+	if is_alive(request) then
+		if request.mode ~= mode then
+			return {'none'}
+		end
+		local other = find(request)
+		if other then
+			return {'matched', ARGV[11], claim(request, other, ARGV[11])}
+		end
+		if now_us - request.created_us > patience_ms * 1000 then
+			call('ZADD', 'arena:overdue:' .. mode, request.score, char)
+		end
+		return {'waiting'}
+	end
+	local h = call('HMGET', 'arena:last:' .. char, 'ended', 'mode', 'session_id', 'expires_us')
+	local ended, last_mode, session, expires_us = h[1], h[2], h[3], h[4]
+	if request then
+		ended, last_mode, expires_us = 'expired', request.mode, request.expires_us
+	end
+	if last_mode ~= mode then
+		return {'none'}
+	end
+	if ended == 'matched' then
+		local battle = call('GET', 'arena:battle:' .. session)
+		return battle and {'matched', session, battle} or {'none'}
+	end
+	return ended == 'expired' and now_us < expires_us + ARGV[10] * 1000 and {'timeout'} or {'none'}
+end
+
+-- status -> request … of the active request | none
+function operations.status()
+	local request = load_request(char)
+	return is_alive(request) and answer(request) or {'none'}
+end
+
+-- expire: how many at most. Ends the requests whose time is over, oldest first. -> how many were looked at
+function operations.expire()
+	local due = call('ZRANGEBYSCORE', 'arena:expiry', '-inf', now_ms, 'WITHSCORES', 'LIMIT', 0, ARGV[10])
+	for i = 1, #due, 2 do
+		local id, entry_mode = string.match(due[i], '^(%S+) (%S+)$')
+		local request = load_request(id)
+		if request and request.mode == entry_mode and not is_alive(request) then
+			expire(request)
+		else
+			call('ZREM', 'arena:expiry', due[i])
+		end
+		if not request then -- Redis lost the hash: the entry knows enough to end it
+			local score = call('ZSCORE', 'arena:queue:' .. entry_mode, id) or '0'
+			remove_entry(id, entry_mode, score)
+			expire({id = id, mode = entry_mode, score = score, created_us = 0, expires_us = due[i + 1] * 1000,
+				join_id = '', queued = false})
+		end
+	end
+	return #due / 2
+end
+
+-- take: how many at most, lease (ms). What is due to be announced, oldest first; nobody else is given it before the lease is over.
+function operations.take()
+	local due = call('ZRANGEBYSCORE', 'arena:announce', '-inf', now_ms, 'LIMIT', 0, ARGV[10])
+	for _, entry in ipairs(due) do
+		call('ZADD', 'arena:announce', now_ms + ARGV[11], entry)
+	end
+	return due
+end
+
+return operations[op]()

@@ -12,7 +12,7 @@ MAKEFLAGS += -j$(JOBS)
 endif
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: all build deps clean help run test lint fmt bench fuzz fuzz-build unit-tests servers-up servers-down FORCE
+.PHONY: all build deps clean help run test lint fmt bench fuzz fuzz-build unit-tests servers-up servers-down clean-stack FORCE
 
 all: build
 
@@ -37,7 +37,7 @@ build: $(OUT)/libcommon.a $(OUT)/libtopology.a $(BINARIES)
 # Compiling -----------------------------------------------------------------------------------------------------------
 
 PACKAGES := librabbitmq hiredis libpq libcjson libmicrohttpd libsodium libcurl
-ifneq ($(filter-out deps clean help run test servers-up servers-down,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out deps clean clean-stack help run test lint fmt bench fuzz servers-up servers-down,$(or $(MAKECMDGOALS),all)),)
 ifneq ($(shell pkg-config --exists $(PACKAGES) && echo yes),yes)
 $(error the libraries are not installed: run "make deps" first)
 endif
@@ -258,6 +258,9 @@ servers-up:
 servers-down:
 	@deploy/local/servers.sh remove $(TEST_STACK)
 
+clean-stack:
+	@deploy/local/servers.sh remove .stack
+
 clean:
 	@if [ -e $(TEST_STACK) ]; then deploy/local/servers.sh remove $(TEST_STACK); fi
 	rm -rf build
@@ -270,7 +273,7 @@ help:
 	@echo 'make lint     format, clang-tidy, warnings of gcc and clang, scripts, house rules; make fmt formats'
 	@echo 'make bench    what it can do on this machine, beside what the bare parts can'
 	@echo 'make fuzz     feed the parsers rubbish, FUZZ_SECONDS=60 each'
-	@echo 'make clean    remove build/'
+	@echo 'make clean    remove build/; make clean-stack deletes the data of make run'
 	@echo
 	@echo 'make servers-up | servers-down    servers for tests that stay up between runs'
 	@echo 'make SAN=asan | SAN=tsan    with sanitizers, into build/asan or build/tsan'

@@ -28,6 +28,7 @@ struct kv {
 	const char *client_name;
 	struct kv_link link;
 	int64_t deadline_ms;
+	bool barred;
 	size_t first_sentinel;
 	struct script_slot scripts[SCRIPTS_MAX];
 	size_t n_scripts;
@@ -193,6 +194,8 @@ static int greet(struct kv *kv, struct error *err)
 /* Sees to it that there is time and a live connection. */
 static int make_ready(struct kv *kv, struct error *err)
 {
+	if (kv->barred)
+		return error_down(err, STORE_REDIS, "Redis is out of reach");
 	if (clock_left_ms(kv->deadline_ms) == 0)
 		return error_set(err, CODE_TIMEOUT, "Redis: the deadline has passed");
 	if (kv->link.fd >= 0 && kv_link_is_dead(&kv->link))
@@ -331,6 +334,11 @@ int kv_command(struct kv *kv, struct kv_answers *answers, struct error *err, con
 		return 0;
 	kv_answers_release(answers);
 	return -1;
+}
+
+void kv_bar(struct kv *kv, bool barred)
+{
+	kv->barred = barred;
 }
 
 bool kv_ping(struct kv *kv, struct error *err)

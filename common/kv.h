@@ -66,6 +66,10 @@ DEFINE_CLEANUP(struct kv *, kv_drop, kv_free)
  * whoever starts a piece of work: what an earlier one queued and never synced is forgotten.
  */
 void kv_set_deadline(struct kv *kv, int64_t deadline_ms);
+/*
+ * While barred, every use fails at once (unavailable, down): the store is known to be away, and nobody should wait to learn it.
+ */
+void kv_bar(struct kv *kv, bool barred);
 bool kv_ping(struct kv *kv, struct error *err);
 
 /* Queue one command. Nothing is sent before kv_sync. */

@@ -106,6 +106,8 @@ static bool is_dead(struct pg *pg)
 static int make_ready(struct pg *pg, struct error *err)
 {
 	bool in_transaction = pg->in_transaction;
+	if (pg->barred)
+		return error_down(err, STORE_POSTGRES, "PostgreSQL is out of reach");
 	if (clock_left_ms(pg->deadline_ms) == 0) {
 		if (in_transaction)
 			pg_disconnect(pg);
@@ -184,6 +186,11 @@ void pg_rollback(struct pg *pg)
 	if (clock_left_ms(pg->deadline_ms) == 0 || pg_exchange(pg, NULL, NULL) != PG_DONE)
 		pg_disconnect(pg);
 	pg->server_timeout_ms = PG_TIMEOUT_UNKNOWN;
+}
+
+void pg_bar(struct pg *pg, bool barred)
+{
+	pg->barred = barred;
 }
 
 bool pg_ping(struct pg *pg, struct error *err)

@@ -123,6 +123,10 @@ DEFINE_CLEANUP(struct pg *, pg_drop, pg_free)
  * there is no time at all.
  */
 void pg_set_deadline(struct pg *pg, int64_t deadline_ms);
+/*
+ * While barred, every use fails at once (unavailable, down): the store is known to be away, and nobody should wait to learn it.
+ */
+void pg_bar(struct pg *pg, bool barred);
 /* True when the server answers by the deadline; connects if need be. */
 bool pg_ping(struct pg *pg, struct error *err);
 

@@ -77,6 +77,7 @@ struct pg {
 	struct pg_options options;
 	PGconn *conn;
 	int64_t deadline_ms;
+	bool barred;
 	struct pg_prepared *prepared[PG_PREPARED_BUCKETS];
 	unsigned n_prepared;
 	unsigned first_host; /* where in a list of hosts the next connection begins */

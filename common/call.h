@@ -26,6 +26,9 @@ enum outcome {
 	RETRY	 /* the cause is transient: rung (durable) or retryable error reply (rpc) */
 };
 
+/* How far a message came: header g-stage of its copies. */
+enum stage { STAGE_PARSE, STAGE_UNKNOWN, STAGE_VALIDATE, STAGE_HANDLE, STAGE_TIMEOUT, STAGE_CRASH };
+
 /* A message as it came, free of any broker's types. All strings are NUL-terminated and may be NULL unless said. */
 struct message {
 	enum lane lane;
@@ -41,8 +44,9 @@ struct message {
 	int attempt;		/* g-attempt, 1 when absent */
 	int64_t first_at_us;	/* g-first-at in Unix microseconds, 0 when absent */
 	int64_t deadline_real_ms; /* g-deadline, Unix milliseconds, 0 when absent */
+	int64_t expiration_ms;	/* the property, 0 when absent */
 	int64_t delivery_count; /* the broker's, 0 when absent */
-	int64_t received_ms;	/* monotonic: when this process got it */
+	int64_t received_us;	/* monotonic: when this process got it */
 	bool redelivered;
 };
 
@@ -53,7 +57,7 @@ struct reply {
 	enum code code;
 	const char *message; /* for errors; in the call's scratch */
 	size_t n_fields;
-	struct problem fields[PROBLEMS_MAX];
+	struct problem *fields; /* PROBLEMS_MAX of them once there is one, in the call's scratch */
 	struct text result; /* JSON of the result, for CODE_OK */
 };
 
@@ -72,7 +76,8 @@ struct call {
 	struct kv *kv;		       /* this thread's; NULL when the service does not need Redis */
 	struct outgoing *outbox;       /* events and commands to publish once the handler is DONE */
 	enum outcome outcome;
-	struct error error;	       /* of RETRY */
+	enum stage stage;	       /* where it was refused or failed */
+	enum store down;	       /* of RETRY: the store that could not be reached */
 	struct reply reply;
 };
 
@@ -105,7 +110,8 @@ void publish_command(struct call *call, const char *routing_key, const char *mes
 
 /*
  * Publishes what is queued in the outbox now and waits for the broker's confirms; for timers, and for handlers that must do
- * something after the publication. 0, or -1 (unavailable, timeout) with the outbox kept: publish again later. The call's thread.
+ * something after the publication. 0, or -1 (unavailable, timeout): the broker may or may not get them yet, so queue and flush
+ * them again later, under the same message ids. The call's thread.
  */
 int publish_flush(struct call *call, struct error *err);
 

@@ -1,0 +1,116 @@
+#include "reply.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "service.h"
+
+#define MESSAGE_MAX 512
+
+enum outcome reply_ok(struct call *call, const void *result)
+{
+	call->reply.code = CODE_OK;
+	text_reset(&call->reply.result);
+	schema_write(call->command->result, result, &call->reply.result);
+	call->outcome = DONE;
+	return DONE;
+}
+
+enum outcome reply_ok_json(struct call *call, const struct text *result)
+{
+	call->reply.code = CODE_OK;
+	text_reset(&call->reply.result);
+	text_add(&call->reply.result, result->bytes, result->len);
+	call->outcome = DONE;
+	return DONE;
+}
+
+static const char *format_message(struct call *call, const char *format, va_list args)
+{
+	char message[MESSAGE_MAX];
+
+	vsnprintf(message, sizeof(message), format, args);
+	return scratch_strdup(&call->scratch, message);
+}
+
+enum outcome refuse(struct call *call, enum code code, const char *format, ...)
+{
+	va_list args;
+
+	if (code == CODE_OK || code_is_transient(code))
+		BUG("refused with %s", code_name(code));
+	va_start(args, format);
+	call->reply.message = format_message(call, format, args);
+	va_end(args);
+	call->reply.code = code;
+	call->stage = STAGE_HANDLE;
+	call->outcome = REFUSED;
+	return REFUSED;
+}
+
+enum outcome refuse_field(struct call *call, const char *field, const char *format, ...)
+{
+	struct reply *reply = &call->reply;
+	const char *problem;
+	va_list args;
+
+	va_start(args, format);
+	problem = format_message(call, format, args);
+	va_end(args);
+	if (reply->n_fields == 0) {
+		refuse(call, CODE_INVALID_PAYLOAD, "%s %s", field, problem);
+		reply->fields = scratch_array(&call->scratch, PROBLEMS_MAX, sizeof(*reply->fields));
+	}
+	if (reply->n_fields < PROBLEMS_MAX)
+		reply->fields[reply->n_fields++] =
+			(struct problem){.field = scratch_strdup(&call->scratch, field), .problem = problem};
+	return REFUSED;
+}
+
+enum outcome retry(struct call *call, const struct error *err)
+{
+	if (!code_is_transient(err->code))
+		return refuse(call, err->code, "%s", err->text);
+	call->reply.code = err->code;
+	call->reply.message = scratch_strdup(&call->scratch, err->text);
+	call->stage = err->code == CODE_TIMEOUT ? STAGE_TIMEOUT : STAGE_HANDLE;
+	call->down = err->down;
+	call->outcome = RETRY;
+	return RETRY;
+}
+
+static void write_error(const struct reply *reply, struct text *out)
+{
+	json_key(out, "error");
+	json_open(out, '{');
+	json_key_string(out, "code", code_name(reply->code));
+	json_key_string(out, "message", reply->message);
+	json_key_bool(out, "retryable", code_is_retryable(reply->code));
+	json_key(out, "fields");
+	json_open(out, '[');
+	for (size_t i = 0; i < reply->n_fields; i++) {
+		json_open(out, '{');
+		json_key_string(out, "field", reply->fields[i].field);
+		json_key_string(out, "problem", reply->fields[i].problem);
+		json_close(out, '}');
+	}
+	json_close(out, ']');
+	json_close(out, '}');
+}
+
+void reply_write(const struct call *call, struct text *out)
+{
+	json_open(out, '{');
+	json_key_bool(out, "ok", call->outcome == DONE);
+	if (call->outcome == DONE) {
+		json_key(out, "result");
+		if (call->reply.result.len)
+			json_raw(out, call->reply.result.bytes, call->reply.result.len);
+		else
+			json_raw(out, "{}", 2);
+	} else {
+		write_error(&call->reply, out);
+	}
+	json_close(out, '}');
+}

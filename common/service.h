@@ -44,7 +44,7 @@ struct command {
 /*
  * Work that nobody sends: run in a thread of its own with stores of its own, as a call without a message. Returns the milliseconds
  * until its next run (0: at once). What it publishes goes out when it returns, or at publish_flush(). A failing run logs by itself
- * and says in how long to try again. When a store is down the timer is not run until it answers again.
+ * says in how long to try again, and leaves err.down in call->down. While a store is down no timer is run.
  */
 struct timer {
 	const char *name;

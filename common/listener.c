@@ -1,0 +1,621 @@
+#include "listener.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "dispatch.h"
+#include "log.h"
+#include "naming.h"
+
+#define TAG_DURABLE	   "durable"
+#define TAG_RPC		   "rpc"
+#define CONNECT_LIMIT_MS   5000
+#define BACKOFF_FIRST_MS   50
+#define BACKOFF_LAST_MS	   2000
+#define BURST		   256
+#define IDLE_POLL_MS	   1000
+#define PROBE_POLL_MS	   50
+#define DRAIN_POLL_MS	   10
+/* How long a finished message may wait for an unfinished one before it, so that many can be acked at once. */
+#define HEAD_STUCK_MS	   200
+#define ACK_EVERY	   64
+#define PREFETCH_PER_THREAD 32
+#define PREFETCH_MAX	   4096
+/* Bodies and their structs held at a time; with a larger one the socket is left unread and the broker waits. */
+#define HELD_MAX	   ((size_t)2 << 20)
+
+static struct metric listener_metrics[] = {
+	{"deliveries_total", "Messages taken from the broker", METRIC_COUNTER, 0, 0},
+	{"consumer_connects_total", "Connections made by the consumer", METRIC_COUNTER, 0, 0},
+	{"requeued_total", "Messages returned to their queue", METRIC_COUNTER, 0, 0},
+	{"in_flight", "Messages taken and not yet answered to the broker", METRIC_GAUGE, 0, 0},
+	{"last_delivery_timestamp_seconds", "Unix time of the last delivery", METRIC_GAUGE, 0, 0.001},
+	{"stale_verdicts_total", "Verdicts on deliveries of a lost connection, which the broker delivers again", METRIC_COUNTER,
+	 0, 0},
+};
+enum { DELIVERIES, CONNECTS, REQUEUED, IN_FLIGHT, LAST_DELIVERY, STALE };
+
+/* What is known of each tag from the first unanswered one on. */
+enum tag_state { TAG_OPEN, TAG_DONE, TAG_TOLD };
+
+struct listener {
+	const struct service *service;
+	struct bus *bus;
+	struct workers *workers;
+	struct job_sink sink;
+	pthread_t thread;
+	bool started;
+	int wake_fd;
+	atomic_bool up;
+	_Atomic int64_t progress_ms, last_delivery_ms;
+
+	pthread_mutex_t mutex; /* guards the next five */
+	struct job *finished_head, **finished_tail;
+	bool drain, drained, stop;
+	int64_t stop_deadline_ms;
+
+	/* The thread's own. */
+	char queue[BROKER_NAME_MAX], rpc_queue[BROKER_NAME_MAX];
+	uint64_t epoch;
+	bool durable_wanted, durable_on, rpc_on, cancelling;
+	uint64_t first_tag; /* of .tags[0] */
+	unsigned char *tags;
+	size_t n_tags, tags_cap, tags_offset;
+	size_t n_done;	    /* tags done and not told */
+	int64_t done_since_ms;
+	size_t held, in_flight;
+};
+
+/* ---- verdicts ---- */
+
+static void wake(struct listener *listener)
+{
+	uint64_t one = 1;
+
+	if (write(listener->wake_fd, &one, sizeof(one)) < 0)
+		return; /* full: it will wake anyhow */
+}
+
+static void take_finished(void *arg, struct job *job)
+{
+	struct listener *listener = arg;
+	bool first;
+
+	job->next = NULL;
+	pthread_mutex_lock(&listener->mutex);
+	first = !listener->finished_head;
+	*listener->finished_tail = job;
+	listener->finished_tail = &job->next;
+	pthread_mutex_unlock(&listener->mutex);
+	if (first)
+		wake(listener);
+}
+
+const struct job_sink *listener_sink(struct listener *listener)
+{
+	return &listener->sink;
+}
+
+static unsigned char *tag_at(struct listener *listener, uint64_t tag)
+{
+	return &listener->tags[listener->tags_offset + (tag - listener->first_tag)];
+}
+
+static void add_tag(struct listener *listener, uint64_t tag)
+{
+	if (listener->n_tags == 0) {
+		listener->first_tag = tag;
+		listener->tags_offset = 0;
+	}
+	if (listener->tags_offset + listener->n_tags == listener->tags_cap) {
+		if (listener->tags_offset > listener->tags_cap / 2) {
+			memmove(listener->tags, listener->tags + listener->tags_offset, listener->n_tags);
+			listener->tags_offset = 0;
+		} else {
+			listener->tags_cap = listener->tags_cap ? listener->tags_cap * 2 : 256;
+			listener->tags = must_realloc(listener->tags, listener->tags_cap);
+		}
+	}
+	listener->tags[listener->tags_offset + listener->n_tags++] = TAG_OPEN;
+}
+
+static void shrink_tags(struct listener *listener)
+{
+	while (listener->n_tags && listener->tags[listener->tags_offset] == TAG_TOLD) {
+		listener->tags_offset++;
+		listener->first_tag++;
+		listener->n_tags--;
+	}
+}
+
+/* The broker is told of a job on its own: it goes back. */
+static int requeue(struct listener *listener, const struct job *job)
+{
+	metric_add(&listener_metrics[REQUEUED], 1);
+	*tag_at(listener, job->tag) = TAG_TOLD;
+	return bus_nack(listener->bus, job->tag, true);
+}
+
+static int tell_verdict(struct listener *listener, struct job *job)
+{
+	int status = 0;
+
+	listener->held -= job->size;
+	listener->in_flight--;
+	if (job->down)
+		workers_store_down(listener->workers, job->down);
+	if (job->epoch != listener->epoch || !bus_is_open(listener->bus)) {
+		metric_add(&listener_metrics[STALE], 1);
+	} else if (job->verdict == VERDICT_REQUEUE) {
+		status = requeue(listener, job);
+	} else if (job->verdict == VERDICT_ACK) {
+		*tag_at(listener, job->tag) = TAG_DONE;
+		if (listener->n_done++ == 0)
+			listener->done_since_ms = clock_ms();
+	}
+	job_free(job);
+	return status;
+}
+
+static struct job *take_list(struct listener *listener)
+{
+	struct job *list;
+
+	pthread_mutex_lock(&listener->mutex);
+	list = listener->finished_head;
+	listener->finished_head = NULL;
+	listener->finished_tail = &listener->finished_head;
+	pthread_mutex_unlock(&listener->mutex);
+	return list;
+}
+
+/* Acks everything up to the first tag still open with one ack; tags told singly before are not told again. */
+static int ack_prefix(struct listener *listener)
+{
+	uint64_t last = 0;
+	size_t n = 0;
+
+	while (n < listener->n_tags && listener->tags[listener->tags_offset + n] != TAG_OPEN) {
+		if (listener->tags[listener->tags_offset + n] == TAG_DONE) {
+			last = listener->first_tag + n;
+			listener->n_done--;
+		}
+		listener->tags[listener->tags_offset + n++] = TAG_TOLD;
+	}
+	shrink_tags(listener);
+	return last ? bus_ack(listener->bus, last, true) : 0;
+}
+
+static int ack_singly(struct listener *listener)
+{
+	for (size_t i = 0; i < listener->n_tags && listener->n_done; i++) {
+		unsigned char *state = &listener->tags[listener->tags_offset + i];
+
+		if (*state != TAG_DONE)
+			continue;
+		*state = TAG_TOLD;
+		listener->n_done--;
+		if (bus_ack(listener->bus, listener->first_tag + i, false))
+			return -1;
+	}
+	return 0;
+}
+
+static int tell_verdicts(struct listener *listener)
+{
+	struct job *list = take_list(listener);
+	int status = 0;
+
+	while (list) {
+		struct job *job = list;
+
+		list = job->next;
+		if (tell_verdict(listener, job))
+			status = -1;
+	}
+	metric_set(&listener_metrics[IN_FLIGHT], (int64_t)listener->in_flight);
+	shrink_tags(listener);
+	if (!listener->n_done || status)
+		return status;
+	if (ack_prefix(listener))
+		return -1;
+	if (listener->n_done && clock_ms() - listener->done_since_ms >= HEAD_STUCK_MS)
+		return ack_singly(listener);
+	return 0;
+}
+
+/* ---- connecting ---- */
+
+static size_t largest_batch(const struct service *service)
+{
+	size_t largest = PREFETCH_PER_THREAD;
+
+	for (size_t i = 0; i < service->n_commands; i++)
+		if (service->commands[i].batch_max > largest)
+			largest = service->commands[i].batch_max;
+	return largest;
+}
+
+/* Twice what the threads can hold, so that the next batch is here when the last one ends. */
+static int prefetch(const struct listener *listener)
+{
+	size_t wanted = 2 * (size_t)common_settings.max_concurrent_tasks * largest_batch(listener->service);
+
+	return (int)(wanted > PREFETCH_MAX ? PREFETCH_MAX : wanted);
+}
+
+static void lost(struct listener *listener, const struct error *err)
+{
+	atomic_store(&listener->up, false);
+	log_line(LOG_WARN, "consumer_lost", "%s", err->text);
+	bus_close(listener->bus, 0);
+}
+
+/* What was not begun on a connection that is gone will be delivered again: there is no use in doing it here. */
+static void drop_unbegun(struct listener *listener)
+{
+	struct job *list = workers_take_back(listener->workers);
+
+	while (list) {
+		struct job *job = list;
+
+		list = job->next;
+		job_finish(job, VERDICT_NONE, &listener->sink);
+	}
+}
+
+static int begin_consuming(struct listener *listener, struct error *err)
+{
+	if (!listener->rpc_on) {
+		if (bus_consume(listener->bus, BUS_MAIN, listener->rpc_queue, TAG_RPC, prefetch(listener), false, err))
+			return -1;
+		listener->rpc_on = true;
+	}
+	if (listener->durable_wanted && !listener->durable_on) {
+		if (bus_consume(listener->bus, BUS_MAIN, listener->queue, TAG_DURABLE, prefetch(listener), false, err))
+			return -1;
+		listener->durable_on = true;
+	}
+	return 0;
+}
+
+static int connect_once(struct listener *listener, struct error *err)
+{
+	drop_unbegun(listener);
+	listener->epoch++;
+	listener->n_tags = listener->tags_offset = listener->n_done = 0;
+	listener->rpc_on = listener->durable_on = listener->cancelling = false;
+	listener->durable_wanted = !workers_down(listener->workers);
+	if (!bus_is_open(listener->bus) && bus_connect(listener->bus, false, CONNECT_LIMIT_MS, err))
+		return -1;
+	if (begin_consuming(listener, err)) {
+		bus_close(listener->bus, 0);
+		return -1;
+	}
+	metric_add(&listener_metrics[CONNECTS], 1);
+	atomic_store(&listener->up, true);
+	log_line(LOG_INFO, "consumer_connected", "%s, prefetch %d", bus_host(listener->bus), prefetch(listener));
+	return 0;
+}
+
+/* ---- stores away: the durable lane rests ---- */
+
+static void return_unbegun(struct listener *listener, const char *why, bool requests_too)
+{
+	struct job *list = workers_take_back(listener->workers);
+
+	while (list) {
+		struct job *job = list;
+
+		list = job->next;
+		if (job->message.lane == LANE_DURABLE)
+			job_finish(job, VERDICT_REQUEUE, &listener->sink);
+		else if (requests_too)
+			job_turn_away(job, why, &listener->sink);
+		else
+			workers_add(listener->workers, job);
+	}
+}
+
+static int follow_stores(struct listener *listener, struct error *err)
+{
+	bool down = workers_down(listener->workers) != 0;
+
+	if (down)
+		workers_probe(listener->workers);
+	if (down && listener->durable_on && !listener->cancelling) {
+		listener->cancelling = true;
+		listener->durable_wanted = false;
+		return_unbegun(listener, "", false);
+		return bus_cancel(listener->bus, TAG_DURABLE) ? error_down(err, STORE_BROKER, "cancel failed") : 0;
+	}
+	if (!down && !listener->durable_on) {
+		listener->durable_wanted = true;
+		return begin_consuming(listener, err);
+	}
+	return 0;
+}
+
+/* ---- deliveries ---- */
+
+static void take_delivery(struct listener *listener, const struct bus_delivery *delivery)
+{
+	bool durable = delivery->consumer_tag && strcmp(delivery->consumer_tag, TAG_DURABLE) == 0;
+	struct job *job = job_new(delivery, durable ? LANE_DURABLE : LANE_RPC, listener->epoch);
+
+	add_tag(listener, job->tag);
+	listener->held += job->size;
+	listener->in_flight++;
+	metric_add(&listener_metrics[DELIVERIES], 1);
+	metric_set(&listener_metrics[LAST_DELIVERY], clock_real_us() / 1000);
+	atomic_store(&listener->last_delivery_ms, clock_ms());
+	job->command = command_find(listener->service,
+				    job->message.type ? job->message.type : name_command_of(job->message.routing_key));
+	if (durable && !listener->durable_wanted)
+		job_finish(job, VERDICT_REQUEUE, &listener->sink);
+	else
+		workers_add(listener->workers, job);
+}
+
+/* 1: something was read, 0: nothing there, -1: start over. */
+static int read_one(struct listener *listener, struct error *err)
+{
+	struct bus_event event;
+
+	if (bus_next(listener->bus, &event, err))
+		return -1;
+	switch (event.kind) {
+	case BUS_NOTHING:
+		return 0;
+	case BUS_DELIVERY:
+		take_delivery(listener, &event.delivery);
+		return 1;
+	case BUS_CANCELLED:
+		return error_down(err, STORE_BROKER, "the broker cancelled the consumer %s: its queue is gone", event.text);
+	case BUS_CANCEL_OK:
+		if (strcmp(event.text, TAG_DURABLE) == 0)
+			listener->durable_on = listener->cancelling = false;
+		else
+			listener->rpc_on = false;
+		return 1;
+	default:
+		return 1;
+	}
+}
+
+static int read_deliveries(struct listener *listener, struct error *err)
+{
+	for (int i = 0; i < BURST; i++) {
+		int got;
+
+		if (listener->held >= HELD_MAX) {
+			/* The broker must hear from us though nothing is read. */
+			if (bus_keep_alive(listener->bus))
+				return error_down(err, STORE_BROKER, "the connection is gone");
+			return 0;
+		}
+		got = read_one(listener, err);
+		if (got <= 0)
+			return got;
+		if (i % ACK_EVERY == ACK_EVERY - 1 && tell_verdicts(listener))
+			return error_down(err, STORE_BROKER, "cannot ack");
+	}
+	return 1;
+}
+
+/* ---- the thread ---- */
+
+static void wait_for_work(struct listener *listener, int timeout_ms)
+{
+	struct pollfd fds[2] = {{.fd = listener->wake_fd, .events = POLLIN},
+				{.fd = bus_fd(listener->bus), .events = POLLIN}};
+	bool reading = bus_is_open(listener->bus) && listener->held < HELD_MAX;
+	uint64_t woken;
+
+	log_flush();
+	poll(fds, reading ? 2 : 1, timeout_ms);
+	if (fds[0].revents && read(listener->wake_fd, &woken, sizeof(woken)) < 0)
+		return;
+}
+
+static int poll_limit_ms(struct listener *listener, bool drain)
+{
+	if (drain)
+		return DRAIN_POLL_MS;
+	if (workers_down(listener->workers))
+		return PROBE_POLL_MS;
+	return listener->n_done ? HEAD_STUCK_MS : IDLE_POLL_MS;
+}
+
+static int begin_drain(struct listener *listener, struct error *err)
+{
+	if (listener->durable_on && !listener->cancelling && bus_cancel(listener->bus, TAG_DURABLE))
+		return error_down(err, STORE_BROKER, "cancel failed");
+	if (listener->rpc_on && bus_cancel(listener->bus, TAG_RPC))
+		return error_down(err, STORE_BROKER, "cancel failed");
+	listener->cancelling = true;
+	listener->durable_wanted = false;
+	return 0;
+}
+
+/* Draining: true when nothing is in hand any longer. */
+static bool run_drain(struct listener *listener, bool *begun, struct error *err)
+{
+	if (!bus_is_open(listener->bus))
+		drop_unbegun(listener);
+	else
+		return_unbegun(listener, "this worker is stopping; ask again", true);
+	if (bus_is_open(listener->bus) && !*begun) {
+		*begun = true;
+		if (begin_drain(listener, err))
+			lost(listener, err);
+	}
+	return listener->in_flight == 0 &&
+	       (!bus_is_open(listener->bus) || (!listener->durable_on && !listener->rpc_on));
+}
+
+static void read_wishes(struct listener *listener, bool *drain, bool *stop)
+{
+	pthread_mutex_lock(&listener->mutex);
+	*drain = listener->drain;
+	*stop = listener->stop;
+	pthread_mutex_unlock(&listener->mutex);
+}
+
+static void say_drained(struct listener *listener)
+{
+	pthread_mutex_lock(&listener->mutex);
+	listener->drained = true;
+	pthread_mutex_unlock(&listener->mutex);
+}
+
+static int run_connected(struct listener *listener, bool drain, struct error *err)
+{
+	int more = read_deliveries(listener, err);
+
+	if (more < 0)
+		return -1;
+	if (tell_verdicts(listener))
+		return error_down(err, STORE_BROKER, "cannot ack: the connection is gone");
+	if (!drain && follow_stores(listener, err))
+		return -1;
+	if (more == 0)
+		wait_for_work(listener, poll_limit_ms(listener, drain));
+	return 0;
+}
+
+static void *listener_main(void *arg)
+{
+	struct listener *listener = arg;
+	int backoff_ms = BACKOFF_FIRST_MS;
+	int64_t connect_at_ms = 0;
+	bool drain, stop, drain_begun = false;
+	struct error err;
+
+	for (;;) {
+		atomic_store(&listener->progress_ms, clock_ms());
+		read_wishes(listener, &drain, &stop);
+		if (stop)
+			break;
+		if (drain && run_drain(listener, &drain_begun, &err))
+			say_drained(listener);
+		if (atomic_load(&listener->up)) {
+			if (run_connected(listener, drain, &err))
+				lost(listener, &err);
+			continue;
+		}
+		tell_verdicts(listener);
+		if (workers_down(listener->workers))
+			workers_probe(listener->workers);
+		if (drain || clock_ms() < connect_at_ms) {
+			int wait_ms = drain ? PROBE_POLL_MS : clock_left_ms(connect_at_ms);
+
+			wait_for_work(listener, wait_ms < PROBE_POLL_MS ? wait_ms : PROBE_POLL_MS);
+			continue;
+		}
+		if (connect_once(listener, &err) == 0) {
+			backoff_ms = BACKOFF_FIRST_MS;
+			continue;
+		}
+		log_line(LOG_WARN, "consumer_connect_failed", "%s", err.text);
+		connect_at_ms = clock_ms() + clock_jitter_ms(backoff_ms);
+		backoff_ms = backoff_ms * 2 > BACKOFF_LAST_MS ? BACKOFF_LAST_MS : backoff_ms * 2;
+	}
+	tell_verdicts(listener);
+	log_flush();
+	return NULL;
+}
+
+/* ---- for the main thread ---- */
+
+struct listener *listener_new(const struct service *service, struct bus *bus)
+{
+	struct listener *listener = must_zalloc(sizeof(*listener));
+
+	listener->service = service;
+	listener->bus = bus;
+	listener->sink = (struct job_sink){.finished = take_finished, .arg = listener};
+	listener->finished_tail = &listener->finished_head;
+	listener->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	listener->last_delivery_ms = -1;
+	listener->progress_ms = clock_ms();
+	if (listener->wake_fd < 0)
+		BUG("eventfd");
+	pthread_mutex_init(&listener->mutex, NULL);
+	name_queue(service->name, listener->queue);
+	name_rpc_queue(service->name, listener->rpc_queue);
+	metrics_register(listener_metrics, ARRAY_LEN(listener_metrics));
+	return listener;
+}
+
+void listener_start(struct listener *listener, struct workers *workers)
+{
+	listener->workers = workers;
+	if (pthread_create(&listener->thread, NULL, listener_main, listener))
+		BUG("cannot start the listener");
+	listener->started = true;
+}
+
+void listener_drain(struct listener *listener, int64_t deadline_ms)
+{
+	bool drained = false;
+
+	pthread_mutex_lock(&listener->mutex);
+	listener->drain = true;
+	pthread_mutex_unlock(&listener->mutex);
+	wake(listener);
+	while (!drained && clock_ms() < deadline_ms) {
+		clock_sleep_ms(5);
+		pthread_mutex_lock(&listener->mutex);
+		drained = listener->drained;
+		pthread_mutex_unlock(&listener->mutex);
+	}
+}
+
+void listener_stop(struct listener *listener, int64_t deadline_ms)
+{
+	struct job *list;
+
+	pthread_mutex_lock(&listener->mutex);
+	listener->stop = true;
+	pthread_mutex_unlock(&listener->mutex);
+	wake(listener);
+	if (listener->started)
+		pthread_join(listener->thread, NULL);
+	bus_close(listener->bus, clock_left_ms(deadline_ms) + 1);
+	list = take_list(listener);
+	while (list) {
+		struct job *job = list;
+
+		list = job->next;
+		job_free(job);
+	}
+	bus_free(listener->bus);
+	close(listener->wake_fd);
+	pthread_mutex_destroy(&listener->mutex);
+	free(listener->tags);
+	free(listener);
+}
+
+bool listener_is_up(struct listener *listener)
+{
+	return atomic_load(&listener->up);
+}
+
+int64_t listener_idle_ms(struct listener *listener)
+{
+	int64_t last = atomic_load(&listener->last_delivery_ms);
+
+	return last < 0 ? -1 : clock_ms() - last;
+}
+
+void listener_watch(struct listener *listener, int64_t limit_ms)
+{
+	if (clock_ms() - atomic_load(&listener->progress_ms) > limit_ms)
+		bus_interrupt(listener->bus);
+}

@@ -71,9 +71,13 @@ write-if-changed = mkdir -p $(dir $1) && cat >$1.new && { cmp -s $1.new $1 && rm
 $(OUT)/flags: FORCE
 	@echo '$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS)' | { $(call write-if-changed,$@); }
 
+# The number of the newest migration: what a worker wants to find in the database.
+SCHEMA_VERSION := $(shell expr $(lastword 0 $(sort $(shell ls deploy/migrations 2>/dev/null | \
+	sed -n 's/^\([0-9]*\)_.*\.sql$$/\1/p'))) + 0)
+
 $(OUT)/gen/version.h: FORCE
-	@echo "#define GARRISON_VERSION \"$$(git describe --always --dirty 2>/dev/null || echo unknown)\"" | \
-		{ $(call write-if-changed,$@); }
+	@{ echo "#define GARRISON_VERSION \"$$(git describe --always --dirty 2>/dev/null || echo unknown)\""; \
+		echo "#define GARRISON_SCHEMA_VERSION $(SCHEMA_VERSION)"; } | { $(call write-if-changed,$@); }
 
 $(OUT)/obj/%.o: %.c $(OUT)/flags | $(OUT)/gen/version.h
 	@mkdir -p $(@D)

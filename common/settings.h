@@ -20,4 +20,7 @@ struct settings_group {
 int settings_load(const struct settings_group *groups, size_t n_groups, int n_arguments, char **arguments,
 		  struct scratch *scratch, struct error *err);
 
+/* The row of that name, or NULL when no group has it. Any thread. */
+const struct field *settings_find(const struct settings_group *groups, size_t n_groups, const char *name);
+
 #endif

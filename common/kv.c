@@ -314,8 +314,8 @@ int kv_sync(struct kv *kv, struct kv_answers *answers, struct error *err)
 	discard(kv);
 	*answers = (struct kv_answers){ 0 };
 	if (rc == 0) {
-		*answers = got;
-		got = (struct kv_answers){ 0 };
+		answers->n = got.n;
+		answers->items = TAKE(got.items);
 	}
 	return rc;
 }

@@ -85,7 +85,7 @@ const struct kv_answer *kv_at(const struct kv_answers *answers, size_t i)
 
 void kv_answers_release(struct kv_answers *answers)
 {
-	for (size_t i = 0; i < answers->n; i++)
+	for (size_t i = 0; answers->items && i < answers->n; i++)
 		if (answers->items[i])
 			freeReplyObject(answers->items[i]);
 	free(answers->items);

@@ -49,71 +49,61 @@ static void put_double(struct text *argument, double value)
 	text_str_add(argument, text);
 }
 
-/* The data of one conversion; returns the format behind it. */
-static const char *convert(struct text *argument, const char *format, va_list *ap)
-{
-	if (strncmp(format, "%lld", 4) == 0 || strncmp(format, "%llu", 4) == 0) {
-		if (format[3] == 'd')
-			text_printf(argument, "%lld", va_arg(*ap, long long));
-		else
-			text_printf(argument, "%llu", va_arg(*ap, unsigned long long));
-		return format + 4;
-	}
-	switch (format[1]) {
-	case 's':
-		text_str_add(argument, va_arg(*ap, const char *));
-		break;
-	case 'b': {
-		const void *bytes = va_arg(*ap, const void *);
-		size_t len = va_arg(*ap, size_t);
-		if (len)
-			text_add(argument, bytes, len);
-		break;
-	}
-	case 'd':
-		text_printf(argument, "%d", va_arg(*ap, int));
-		break;
-	case 'f':
-		put_double(argument, va_arg(*ap, double));
-		break;
-	case '%':
-		text_char(argument, '%');
-		break;
-	default:
-		BUG("Redis command with an unknown conversion: %s", format);
-	}
-	return format + 2;
-}
-
 static const char *skip_space(const char *format)
 {
 	return format + strspn(format, " \t\n");
 }
 
-void kv_format(struct text *out, const char *format, va_list ap)
+/* The length of the conversion that begins here; unknown ones: BUG(). */
+static size_t conversion_length(const char *format)
+{
+	if (strncmp(format, "%lld", 4) == 0 || strncmp(format, "%llu", 4) == 0)
+		return 4;
+	if (!format[1] || !strchr("sbdf%", format[1]))
+		BUG("Redis command with an unknown conversion: %s", format);
+	return 2;
+}
+
+/* An argument is literal text and data, up to white space. */
+static void put_arguments(struct text *out, const char *format, va_list ap)
 {
 	CLEANUP(text_release) struct text argument = { 0 };
+	for (; *format; format = skip_space(format)) {
+		text_reset(&argument);
+		while (*format && !strchr(" \t\n", *format)) {
+			size_t len = *format == '%' ? conversion_length(format) : strcspn(format, "% \t\n");
+			if (*format != '%')
+				text_add(&argument, format, len);
+			else if (len == 4 && format[3] == 'd')
+				text_printf(&argument, "%lld", va_arg(ap, long long));
+			else if (len == 4)
+				text_printf(&argument, "%llu", va_arg(ap, unsigned long long));
+			else if (format[1] == 's')
+				text_str_add(&argument, va_arg(ap, const char *));
+			else if (format[1] == 'd')
+				text_printf(&argument, "%d", va_arg(ap, int));
+			else if (format[1] == 'f')
+				put_double(&argument, va_arg(ap, double));
+			else if (format[1] == '%')
+				text_char(&argument, '%');
+			else {
+				const void *bytes = va_arg(ap, const void *);
+				text_add(&argument, bytes, va_arg(ap, size_t));
+			}
+			format += len;
+		}
+		kv_format_argument(out, text_str(&argument), argument.len);
+	}
+}
+
+void kv_format(struct text *out, const char *format, va_list ap)
+{
 	size_t n = 0;
-	va_list args;
 	format = skip_space(format);
 	for (const char *f = format; *f; f = skip_space(f + strcspn(f, " \t\n")))
 		n++;
 	if (n == 0)
 		BUG("an empty Redis command");
 	kv_format_count(out, n);
-	va_copy(args, ap);
-	while (*format) {
-		text_reset(&argument);
-		while (*format && !strchr(" \t\n", *format)) {
-			size_t literal = strcspn(format, "% \t\n");
-			if (literal)
-				text_add(&argument, format, literal);
-			format += literal;
-			if (*format == '%')
-				format = convert(&argument, format, &args);
-		}
-		kv_format_argument(out, text_str(&argument), argument.len);
-		format = skip_space(format);
-	}
-	va_end(args);
+	put_arguments(out, format, ap);
 }

@@ -27,8 +27,9 @@ void kv_link_close(struct kv_link *link)
 
 static int link_down(struct kv_link *link, struct error *err, const char *why)
 {
+	error_down(err, STORE_REDIS, "Redis: %s", why); /* first, for why may be the reader's */
 	kv_link_close(link);
-	return error_down(err, STORE_REDIS, "Redis: %s", why);
+	return -1;
 }
 
 static void set_options(int fd)
@@ -78,20 +79,20 @@ int kv_link_open(struct kv_link *link, const struct kv_host *host, int64_t deadl
 	if (code)
 		return error_down(err, STORE_REDIS, "Redis: %s: %s", host->name, gai_strerror(code));
 	for (const struct addrinfo *address = addresses; address; address = address->ai_next) {
-		CLEANUP(release_fd) int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-		if (fd < 0) {
+		link->fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		if (link->fd < 0) {
 			code = errno;
 			continue;
 		}
-		set_options(fd);
-		code = connect_to(fd, address, deadline_ms);
-		if (code)
+		set_options(link->fd);
+		code = connect_to(link->fd, address, deadline_ms);
+		if (code) {
+			kv_link_close(link);
 			continue;
+		}
 		link->reader = redisReaderCreate();
 		if (!link->reader)
 			BUG("out of memory");
-		link->fd = fd;
-		fd = -1;
 		return 0;
 	}
 	return error_down(err, STORE_REDIS, "Redis: cannot connect to %s port %s: %s", host->name, host->port,
@@ -118,23 +119,20 @@ static int write_some(int fd, const struct text *bytes, size_t *sent)
 	return 0;
 }
 
-/* Reads what has come: 0, -1 at the end of the stream, or an errno. */
-static int read_some(struct kv_link *link)
+/*
+ * Reads some of what has come: 0, -1 at the end of the stream, or an errno. One buffer at a time: hiredis moves all that it holds
+ * to the front with every answer taken, so it must never hold much.
+ */
+static int read_some(struct kv_link *link, bool *more)
 {
 	char buffer[READ_SIZE];
-	for (;;) {
-		ssize_t n = recv(link->fd, buffer, sizeof(buffer), 0);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return errno == EAGAIN ? 0 : errno;
-		if (n == 0)
-			return -1;
-		if (redisReaderFeed(link->reader, buffer, (size_t)n) != REDIS_OK)
-			return ENOMEM;
-		if ((size_t)n < sizeof(buffer))
-			return 0;
-	}
+	ssize_t n = recv(link->fd, buffer, sizeof(buffer), 0);
+	*more = n == sizeof(buffer);
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : errno;
+	if (n == 0)
+		return -1;
+	return redisReaderFeed(link->reader, buffer, (size_t)n) == REDIS_OK ? 0 : ENOMEM;
 }
 
 /* Takes the answers that are complete: 0, or -1 when what came is not Redis's protocol. */
@@ -155,10 +153,11 @@ static int exchange(struct kv_link *link, const struct text *bytes, redisReply *
 	struct error *err)
 {
 	size_t sent = 0, taken = 0;
+	bool more;
 	for (;;) {
 		int write_code = write_some(link->fd, bytes, &sent);
 		/* Reading goes on while writing: a server whose answers nobody takes would stop reading itself. */
-		int read_code = read_some(link);
+		int read_code = read_some(link, &more);
 		int code = read_code ? read_code : write_code;
 		if (take(link, answers, n, &taken))
 			return link_down(link, err, link->reader->errstr);
@@ -167,6 +166,8 @@ static int exchange(struct kv_link *link, const struct text *bytes, redisReply *
 		if (code)
 			return link_down(
 				link, err, code < 0 ? "the server closed the connection" : strerrordesc_np(code));
+		if (more && clock_left_ms(deadline_ms))
+			continue;
 		if (wait_for(link->fd, sent < bytes->len ? POLLIN | POLLOUT : POLLIN, deadline_ms)) {
 			kv_link_close(link);
 			return error_set(err, CODE_TIMEOUT, "Redis: no answer within the deadline");
@@ -177,7 +178,8 @@ static int exchange(struct kv_link *link, const struct text *bytes, redisReply *
 int kv_link_exchange(struct kv_link *link, const struct text *bytes, redisReply **answers, size_t n,
 	int64_t deadline_ms, struct error *err)
 {
-	memset(answers, 0, n * sizeof(*answers));
+	for (size_t i = 0; i < n; i++)
+		answers[i] = NULL;
 	if (exchange(link, bytes, answers, n, deadline_ms, err) == 0)
 		return 0;
 	for (size_t i = 0; i < n; i++) {

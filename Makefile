@@ -176,6 +176,14 @@ $(foreach t,$(UNIT_TESTS),$(eval $(call unit_test_rules,$t)))
 
 unit-tests: $(UNIT_TESTS:%=$(OUT)/tests/%)
 
+# A service of the tests' own, for what all services share.
+$(OUT)/tests/garrison-fixture: $(call objects,tests/fixture) $(LIBRARIES)
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	@$(LINK) -o $@ $(filter %.o,$^) $(LIBRARIES) $(LIBS)
+
+build: $(OUT)/tests/garrison-fixture
+
 # What people type ----------------------------------------------------------------------------------------------------
 
 deps:

@@ -6,6 +6,7 @@
 
 #include "describe_facts.h"
 #include "duration.h"
+#include "naming.h"
 #include "version.h"
 
 #define BODY_MAX ((size_t)1 << 20)
@@ -116,29 +117,35 @@ static void command_json(
 	json_close(out, '}');
 }
 
+static void rungs_json(const struct service *service, const char *delays, struct text *out)
+{
+	char name[BROKER_NAME_MAX], delay[DURATION_TEXT_MAX];
+	int64_t delay_ms;
+
+	while (*delays) {
+		size_t len = strcspn(delays, ", ");
+
+		snprintf(delay, sizeof(delay), "%.*s", (int)len, delays);
+		if (!duration_parse(delay, &delay_ms))
+			json_string(out, name_rung_queue(service->name, delay_ms, name));
+		delays += len;
+		delays += strspn(delays, ", ");
+	}
+}
+
 static void queues_json(
 	const struct service *service, const struct settings_group *groups, size_t n_groups, struct text *out)
 {
-	const char *delay = setting_preset(groups, n_groups, "RETRY_DELAYS");
-	char name[160];
+	const char *delays = setting_preset(groups, n_groups, "RETRY_DELAYS");
+	char name[BROKER_NAME_MAX];
 
 	json_key(out, "queues");
 	json_open(out, '[');
 	if (service->n_commands) {
-		static const char *const endings[] = { "", ".rpc", ".dead" };
-
-		for (size_t i = 0; i < ARRAY_LEN(endings); i++) {
-			snprintf(name, sizeof(name), "game.%s%s", service->name, endings[i]);
-			json_string(out, name);
-		}
-		while (delay && *delay) {
-			int len = (int)strcspn(delay, ", ");
-
-			snprintf(name, sizeof(name), "game.%s.retry.%.*s", service->name, len, delay);
-			json_string(out, name);
-			delay += len;
-			delay += strspn(delay, ", ");
-		}
+		json_string(out, name_queue(service->name, name));
+		json_string(out, name_rpc_queue(service->name, name));
+		json_string(out, name_dead_queue(service->name, name));
+		rungs_json(service, delays ? delays : "", out);
 	}
 	json_close(out, ']');
 }

@@ -47,7 +47,7 @@ static void wrapped(struct text *out, size_t reached, size_t column, const char 
 	text_char(out, '\n');
 }
 
-/* Kinds in words ---------------------------------------------------------------------------------------------------- */
+/* Kinds in words --------------------------------------------------------------------------------------------------- */
 
 static void limits_in_words(const struct field *field, const char *unit, struct text *out)
 {
@@ -144,7 +144,7 @@ static void kind_in_words(const struct field *field, bool setting, struct text *
 	}
 }
 
-/* Commands ---------------------------------------------------------------------------------------------------------- */
+/* Commands --------------------------------------------------------------------------------------------------------- */
 
 /* The fields below a row are shown indented under it; this is where they begin, NULL for a row without any. */
 static const struct schema *below(const struct field *field, size_t *from)
@@ -230,7 +230,7 @@ static void command_help(
 		fields_help("answers", command->result, false, out);
 }
 
-/* Settings ---------------------------------------------------------------------------------------------------------- */
+/* Settings --------------------------------------------------------------------------------------------------------- */
 
 static void setting_help(const struct field *field, size_t name_width, size_t preset_width, struct text *out)
 {

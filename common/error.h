@@ -35,8 +35,8 @@ enum store { STORE_NONE, STORE_POSTGRES, STORE_REDIS, STORE_BROKER };
 
 struct error {
 	enum code code;
-	enum store down;   /* the store that could not be reached, when that was the cause */
-	char sqlstate[6];  /* PostgreSQL's, else "" */
+	enum store down;  /* the store that could not be reached, when that was the cause */
+	char sqlstate[6]; /* PostgreSQL's, else "" */
 	char text[320];
 };
 
@@ -46,6 +46,7 @@ struct error {
  */
 int error_set(struct error *err, enum code code, const char *format, ...) __attribute__((format(printf, 3, 4), cold));
 /* The same, and marks the store as out of reach (code unavailable). */
-int error_down(struct error *err, enum store store, const char *format, ...) __attribute__((format(printf, 3, 4), cold));
+int error_down(struct error *err, enum store store, const char *format, ...)
+	__attribute__((format(printf, 3, 4), cold));
 
 #endif

@@ -25,8 +25,8 @@
  *
  * A schema whose only (or, in a map, whose only other) field is named "" stands for that field's bare value: a list of
  * strings is a list of structs with one such field. A map's key is an int64_t, a const char * or a struct uuid.
- * In results, what is absent is left out unless the row says .nullable, then it is null; so is what is absent among bare
- * values. .min/.max of a list or map count entries.
+ * In results, what is absent is left out unless the row says .nullable, then it is null; so is what is absent among
+ * bare values. .min/.max of a list or map count entries.
  */
 #ifndef GARRISON_FIELD_H
 #define GARRISON_FIELD_H
@@ -86,7 +86,7 @@ struct schema;
 
 struct field {
 	const char *name; /* the member's */
-	const char *as;   /* the name outside, where it differs; "" for a bare value */
+	const char *as;	  /* the name outside, where it differs; "" for a bare value */
 	const char *help;
 	enum field_kind kind;
 	uint32_t offset;
@@ -96,10 +96,10 @@ struct field {
 	bool nullable; /* null is taken as absent; an absent one is written as null */
 	bool secret;   /* never logged, stored or shown */
 	enum field_unit unit;
-	int64_t min, max;           /* both 0: no limit but the kind's own; .max below .min: no upper limit */
+	int64_t min, max;	    /* both 0: no limit but the kind's own; .max below .min: no upper limit */
 	const char *const *choices; /* for int members */
 	size_t n_choices;
-	const char *preset;      /* the default, as text (settings' spelling) */
+	const char *preset;	 /* the default, as text (settings' spelling) */
 	const struct schema *of; /* objects, lists, maps */
 };
 
@@ -145,12 +145,12 @@ struct problems {
 const char *field_name(const struct field *field);
 
 /*
- * Reads a JSON object into out (schema->size bytes, zeroed by the callee first). Strings are the tree's own, so they live as
- * long as it does; lists and maps live in scratch. Every problem found is added to problems, with texts in scratch. 0, or -1
- * when there was any; then *out is not to be used. Any thread.
+ * Reads a JSON object into out (schema->size bytes, zeroed by the callee first). Strings are the tree's own, so they
+ * live as long as it does; lists and maps live in scratch. Every problem found is added to problems, with texts in
+ * scratch. 0, or -1 when there was any; then *out is not to be used. Any thread.
  */
-int schema_read(const struct schema *schema, const cJSON *json, void *out, struct scratch *scratch,
-		struct problems *problems);
+int schema_read(
+	const struct schema *schema, const cJSON *json, void *out, struct scratch *scratch, struct problems *problems);
 
 /* Writes the struct as a JSON object onto text. Any thread. */
 void schema_write(const struct schema *schema, const void *in, struct text *text);
@@ -159,8 +159,9 @@ void schema_write(const struct schema *schema, const void *in, struct text *text
 void schema_describe(const struct schema *schema, struct text *text);
 
 /*
- * Writes the JSON value without its secret fields: each is replaced by "[secret]", wherever the schema names it; what the
- * schema does not name beside one, or has of another shape, is written as null, for nobody can say what it holds. Any thread.
+ * Writes the JSON value without its secret fields: each is replaced by "[secret]", wherever the schema names it; what
+ * the schema does not name beside one, or has of another shape, is written as null, for nobody can say what it holds.
+ * Any thread.
  */
 void schema_write_blanked(const struct schema *schema, const cJSON *json, struct text *text);
 /* True when the schema or one below it has a secret field. Any thread. */
@@ -168,14 +169,14 @@ bool schema_has_secret(const struct schema *schema);
 
 /*
  * Reads one field from text in the settings' spelling into its struct (strings are copied into scratch; a list is comma
- * separated, true and false may be on and off). 0, or -1 with the reason in err, which never repeats a secret's value. Any
- * thread.
+ * separated, true and false may be on and off). 0, or -1 with the reason in err, which never repeats a secret's value.
+ * Any thread.
  */
 int field_read_text(const struct field *field, void *out, const char *text, struct scratch *scratch, struct error *err);
 /* Fills every field that has a .preset, in embedded objects too; aborts on a preset that is not valid. Any thread. */
 void schema_preset(const struct schema *schema, void *out, struct scratch *scratch);
 
-/* BUG()s when a table contradicts itself: kinds without .of, sizes that do not match, a map without key. Called at start. */
+/* BUG()s when a table contradicts itself: no .of where one is due, wrong sizes, a map without key. Called at start. */
 void schema_check(const struct schema *schema);
 
 #endif

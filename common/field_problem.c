@@ -65,11 +65,11 @@ void *problem_memory(struct reader *reader, const struct place *at, size_t n, si
 
 void problem_type(struct reader *reader, const struct place *at, const char *wanted, const cJSON *json)
 {
-	const char *is = cJSON_IsNull(json)     ? "null"
-			 : cJSON_IsBool(json)   ? "true or false"
+	const char *is = cJSON_IsNull(json)	? "null"
+			 : cJSON_IsBool(json)	? "true or false"
 			 : cJSON_IsNumber(json) ? "a number"
 			 : cJSON_IsString(json) ? "a string"
-			 : cJSON_IsArray(json)  ? "an array"
+			 : cJSON_IsArray(json)	? "an array"
 						: "an object";
 	char text[REASON_MAX + 32];
 

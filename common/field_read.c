@@ -279,7 +279,10 @@ static void read_absent(struct reader *reader, const struct place *at, const str
 		read_fields(reader, at, field->of, 0, NULL, field_slot(field, base));
 }
 
-/* The field of that name from `from` on, looked for first where the last one was followed: messages mostly keep our order. */
+/*
+ * The field of that name from `from` on, looked for first where the last one was followed: messages mostly keep our
+ * order.
+ */
 static size_t find_field(const struct schema *schema, size_t from, size_t hint, const char *name)
 {
 	for (size_t i = hint; i < schema->n_fields; i++)

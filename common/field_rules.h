@@ -7,7 +7,10 @@
 #define REASON_MAX 256
 #define FIELDS_MAX 64 /* of one schema: the reader remembers which it has seen in one word */
 
-/* The field that the schema stands for bare, looking from field `from` on; NULL when it stands for an object. Any thread. */
+/*
+ * The field that the schema stands for bare, looking from field `from` on; NULL when it stands for an object. Any
+ * thread.
+ */
 const struct field *schema_bare(const struct schema *schema, size_t from);
 
 /* .min and .max with the kind's own limits for those not given. Any thread. */
@@ -18,9 +21,14 @@ bool field_length_fits(const struct field *field, const char *value, char reason
 bool field_count_fits(const struct field *field, size_t n, char reason[static REASON_MAX]);
 /* The index of the choice, or -1 and reason is "must be one of …". Any thread. */
 int field_choice(const struct field *field, const char *value, char reason[static REASON_MAX]);
-/* Reads a map's key into its slot; false and the reason when it is none. An int key has one spelling only. Any thread. */
+/*
+ * Reads a map's key into its slot; false and the reason when it is none. An int key has one spelling only. Any thread.
+ */
 bool field_read_key(const struct field *key, const char *text, void *slot, char reason[static REASON_MAX]);
-/* The key as a JSON object has it: in buffer, or the item's own string. BUG() on a string key that is NULL. Any thread. */
+/*
+ * The key as a JSON object has it: in buffer, or the item's own string. BUG() on a string key that is NULL. Any
+ * thread.
+ */
 #define FIELD_KEY_MAX 40
 const char *field_key_text(const struct field *key, const void *base, char buffer[static FIELD_KEY_MAX]);
 /* The order of a map's items: of the keys at their beginnings. Any thread. */

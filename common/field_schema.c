@@ -12,7 +12,7 @@ bool schema_has_secret(const struct schema *schema)
 	return false;
 }
 
-/* JSON Schema ----------------------------------------------------------------------------------------------------- */
+/* JSON Schema ------------------------------------------------------------------------------------------------------ */
 
 static void describe_item(const struct schema *schema, size_t from, struct text *text);
 
@@ -141,7 +141,10 @@ static void describe_kind(const struct field *field, struct text *text)
 	}
 }
 
-/* The members of the field's schema, inside braces that are open; defaults may be NULL where there is no struct around. */
+/*
+ * The members of the field's schema, inside braces that are open; defaults may be NULL where there is no struct
+ * around.
+ */
 static void describe_field(const struct field *field, const void *defaults, struct text *text)
 {
 	describe_type(field, text);
@@ -213,7 +216,7 @@ void schema_describe(const struct schema *schema, struct text *text)
 	json_close(text, '}');
 }
 
-/* Checking the tables --------------------------------------------------------------------------------------------- */
+/* Checking the tables ---------------------------------------------------------------------------------------------- */
 
 #define NESTED_MAX 16
 

@@ -147,7 +147,7 @@ void schema_write(const struct schema *schema, const void *in, struct text *text
 	write_item(schema, 0, in, text);
 }
 
-/* Without secrets ------------------------------------------------------------------------------------------------- */
+/* Without secrets -------------------------------------------------------------------------------------------------- */
 
 static void blank_item(const struct schema *schema, size_t from, const cJSON *json, struct text *text);
 

@@ -9,7 +9,7 @@
 #include "json_scan.h"
 #include "text.h"
 
-/* Parsing --------------------------------------------------------------------------------------------------------- */
+/* Parsing ---------------------------------------------------------------------------------------------------------- */
 
 /* cJSON's hooks take no context: while this thread parses, its memory comes from here. */
 static _Thread_local struct scratch *parsing;
@@ -87,7 +87,7 @@ const cJSON *json_parse(const char *text, size_t len, struct scratch *scratch, s
 	return root;
 }
 
-/* Writing --------------------------------------------------------------------------------------------------------- */
+/* Writing ---------------------------------------------------------------------------------------------------------- */
 
 static void write_scalar(struct text *text, const cJSON *value)
 {
@@ -121,12 +121,14 @@ void json_write(struct text *text, const cJSON *value)
 	json_close(text, object ? '}' : ']');
 }
 
-/* The digest ------------------------------------------------------------------------------------------------------ */
+/* The digest ------------------------------------------------------------------------------------------------------- */
 
 #define DIGEST_CHUNK 4096
 #define FEW_MEMBERS 32
 
-/* The canonical text goes through here in pieces; its last byte stays, for it tells the writer whether a comma is due. */
+/*
+ * The canonical text goes through here in pieces; its last byte stays, for it tells the writer whether a comma is due.
+ */
 struct hasher {
 	struct text text;
 	crypto_generichash_state state;

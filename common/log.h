@@ -8,7 +8,10 @@
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 
-/* Sets what is written and the "service" and "worker" every line carries; the strings must outlive the process. At start. */
+/*
+ * Sets what is written and the "service" and "worker" every line carries; the strings must outlive the process. At
+ * start.
+ */
 void log_setup(enum log_level level, const char *service, const char *worker);
 bool log_enabled(enum log_level level);
 
@@ -16,8 +19,9 @@ bool log_enabled(enum log_level level);
 void log_line(enum log_level level, const char *event, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /*
- * A line of many fields: log_begin opens the object in this thread's buffer (NULL when the level is off), the caller adds keys,
- * log_end closes it. Lines of LOG_INFO and below gather in the buffer until log_flush or 16 KiB; warnings and errors flush it.
+ * A line of many fields: log_begin opens the object in this thread's buffer (NULL when the level is off), the caller
+ * adds keys, log_end closes it. Lines of LOG_INFO and below gather in the buffer until log_flush or 16 KiB; warnings
+ * and errors flush it.
  */
 struct text *log_begin(enum log_level level, const char *event);
 void log_end(void);

@@ -41,7 +41,9 @@ struct histogram {
 };
 void histogram_add(struct histogram *histogram, int64_t us);
 
-/* Makes a table of metrics part of the output; rows of one name stand together. At start; the table stays. Any thread. */
+/*
+ * Makes a table of metrics part of the output; rows of one name stand together. At start; the table stays. Any thread.
+ */
 void metrics_register(struct metric *table, size_t n);
 /* Writes # HELP and # TYPE lines; like the name below, this one is without the prefix. Any thread. */
 void metrics_head(struct text *out, const char *name, const char *help, const char *type);

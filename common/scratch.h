@@ -10,8 +10,8 @@ struct scratch_block;
 
 struct scratch {
 	struct scratch_block *blocks; /* newest first */
-	size_t used;                  /* bytes handed out */
-	size_t cap;                   /* bytes that may be handed out in all */
+	size_t used;		      /* bytes handed out */
+	size_t cap;		      /* bytes that may be handed out in all */
 };
 
 /* Makes an empty region that will hand out at most cap bytes; takes no memory yet. One thread at a time. */
@@ -22,8 +22,8 @@ void scratch_release(struct scratch *scratch);
 void scratch_reset(struct scratch *scratch);
 
 /*
- * size bytes, zeroed and aligned for anything, valid until reset or release. scratch_try returns NULL past the cap (for what
- * the size of a message decides); scratch_alloc aborts there (for what the program's own text bounds).
+ * size bytes, zeroed and aligned for anything, valid until reset or release. scratch_try returns NULL past the cap
+ * (for what the size of a message decides); scratch_alloc aborts there (for what the program's own text bounds).
  */
 void *scratch_try(struct scratch *scratch, size_t size);
 void *scratch_alloc(struct scratch *scratch, size_t size) __attribute__((returns_nonnull));

@@ -83,7 +83,7 @@ void text_printf(struct text *text, const char *format, ...)
 	text->len += (size_t)len;
 }
 
-/* JSON ------------------------------------------------------------------------------------------------------------ */
+/* JSON ------------------------------------------------------------------------------------------------------------- */
 
 /* A value ends with a quote, a bracket, a digit or a letter; none of these can stand right before a first one. */
 static void comma(struct text *text)

@@ -26,7 +26,8 @@ void text_printf(struct text *text, const char *format, ...) __attribute__((form
 void text_reserve(struct text *text, size_t len);
 
 /*
- * JSON. The comma before a key or an element is added where the last byte calls for one, so callers only say what comes next:
+ * JSON. The comma before a key or an element is added where the last byte calls for one, so callers only say what
+ * comes next:
  *	json_open(t, '{'); json_key(t, "a"); json_int(t, 1); json_key(t, "b"); json_null(t); json_close(t, '}');
  * Strings are escaped; bytes that are not valid UTF-8 are replaced by U+FFFD, so the output is always valid JSON.
  */

@@ -6,7 +6,7 @@
 
 #include "json.h"
 
-#define QUEUE_COLUMNS \
+#define QUEUE_COLUMNS                                                                                                  \
 	"columns=name,durable,auto_delete,exclusive,arguments,policy,operator_policy,effective_policy_definition"
 #define APPLY "garrisonctl topology apply"
 #define REMAKE_QUEUE "stop its workers, let it run empty, delete it, " APPLY

@@ -15,7 +15,7 @@
 
 struct management {
 	CURL *curl;
-	char *base; /* without a slash at its end, with the credentials */
+	char *base;  /* without a slash at its end, with the credentials */
 	char *vhost; /* escaped */
 	char *shown; /* host and port only, for messages */
 };

@@ -130,16 +130,16 @@ void topology_free(struct topology *topology)
 
 static int apply_queue(const struct topology_queue *queue, struct bus *bus, struct text *problems, struct error *err)
 {
-	if (bus_declare_queue(bus, queue->name, true, queue->arguments, queue->n_arguments, err)) {
-		if (err->code != CODE_CONFLICT)
-			return -1;
-		text_printf(problems,
-			"queue %s exists with other properties (\"garrisonctl topology check\" names them): stop the "
-			"workers of "
-			"%s, let it run empty, delete it, and apply again\n",
-			queue->name, queue->service);
-	}
-	return bus_bind(bus, queue->name, queue->exchange, queue->binding, err);
+	if (bus_declare_queue(bus, queue->name, true, queue->arguments, queue->n_arguments, err) == 0)
+		return bus_bind(bus, queue->name, queue->exchange, queue->binding, err);
+	if (err->code != CODE_CONFLICT)
+		return -1;
+	text_printf(problems,
+		"queue %s exists with other properties (\"garrisonctl topology check\" names them): stop the workers "
+		"of "
+		"%s, let it run empty, delete it, and apply again\n",
+		queue->name, queue->service);
+	return 0;
 }
 
 int topology_apply(const struct topology *topology, struct bus *bus, struct text *problems, struct error *err)

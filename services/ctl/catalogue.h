@@ -1,0 +1,20 @@
+/* The commands of all services, as the build found them: what each binary's --describe says, embedded. */
+#ifndef GARRISON_CATALOGUE_H
+#define GARRISON_CATALOGUE_H
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+
+#include "error.h"
+#include "scratch.h"
+
+/*
+ * The description of the command "service.command", living in scratch. NULL: unknown_command, with the nearest names. Any thread.
+ */
+const cJSON *catalogue_find(const char *routing_key, struct scratch *scratch, struct error *err);
+/* True when the command may be sent by this lane, "durable" or "rpc". */
+bool catalogue_has_lane(const cJSON *command, const char *lane);
+/* Prints the names of all commands, each with its help. */
+void catalogue_print(void);
+
+#endif

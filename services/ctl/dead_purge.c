@@ -1,0 +1,58 @@
+#include <stdio.h>
+
+#include "dead.h"
+#include "verbs.h"
+
+static const struct field option_fields[] = {
+	FIELD(struct dead_options, id, .min = 1, .max = 255, .help = "only the message with this message_id"),
+	FIELD(struct dead_options, code, .min = 1, .max = 64, .help = "only messages that died of this code"),
+	FIELD(struct dead_options, limit, .max = INT32_MAX, .preset = "0", .help = "at most so many; 0: all"),
+	FIELD(struct dead_options, dry_run, .as = "dry-run",
+		.help = "tell which messages would be deleted, and change nothing"),
+};
+const struct schema dead_purge_options = SCHEMA(struct dead_options, option_fields, .name = "dead purge");
+
+static int take(
+	struct dead_scan *scan, const struct dead_letter *letter, bool json, struct text *list, struct error *err)
+{
+	if (json)
+		dead_write(letter, false, list);
+	else if (scan->options->dry_run)
+		dead_print_line(letter);
+	if (!scan->options->dry_run && bus_ack(scan->bus, letter->delivery.tag, false))
+		return error_down(err, STORE_BROKER, "RabbitMQ at %s: connection lost", bus_host(scan->bus));
+	return 0;
+}
+
+int dead_purge_run(struct invocation *in, struct error *err)
+{
+	CLEANUP(text_release) struct text list = { 0 };
+	struct dead_letter letter;
+	struct dead_scan scan;
+	int64_t n = 0;
+	int got;
+
+	if (dead_open(&scan, in, err))
+		return ctl_failed(err);
+	bool dry_run = scan.options->dry_run;
+
+	json_open(&list, '[');
+	while ((got = dead_next(&scan, &letter, err)) > 0) {
+		if (take(&scan, &letter, in->json, &list, err)) {
+			got = -1;
+			break;
+		}
+		n++;
+	}
+	json_close(&list, ']');
+	/* Closing waits for the broker, so that the acks are known to have arrived. */
+	dead_close(&scan);
+	if (got)
+		return ctl_failed(err);
+	if (in->json)
+		printf("{\"dry_run\":%s,\"purged\":%lld,\"messages\":%s}\n", dry_run ? "true" : "false",
+			dry_run ? 0LL : (long long)n, text_str(&list));
+	else
+		printf("%s %lld dead letters of %s\n", dry_run ? "would delete" : "deleted", (long long)n, in->args[0]);
+	return CTL_DONE;
+}

@@ -1,0 +1,24 @@
+#include "ctl.h"
+#include "verbs.h"
+
+/* clang-format off */
+static const struct verb verbs[] = {
+	{ "topology apply", "", 0, "Make what is missing of exchanges, queues and bindings", NULL, topology_apply_run, NULL },
+	{ "topology check", "", 0, "Tell every difference between the broker and the table", NULL, topology_check_run, NULL },
+	{ "topology export", "", 0, "Write the topology as RabbitMQ's definitions JSON", NULL, topology_export_run, NULL },
+	{ "migrate", "", 0, "Bring the database's schema up to date", &migrate_options, migrate_run, NULL },
+	{ "publish", "SERVICE.COMMAND JSON|-", 2, "Publish a command durably, and wait until the broker has it",
+		&publish_options, publish_run, publish_more_help },
+	{ "call", "SERVICE.COMMAND JSON|-", 2, "Send a request and print its reply; exit code 1 when it is not ok",
+		&call_options, call_run, call_more_help },
+	{ "dead list", "SERVICE", 1, "Count a service's dead letters by command and code", &dead_list_options, dead_list_run, NULL },
+	{ "dead show", "SERVICE", 1, "Show dead letters whole", &dead_show_options, dead_show_run, NULL },
+	{ "dead redrive", "SERVICE", 1, "Send dead letters to be processed again", &dead_redrive_options, dead_redrive_run, NULL },
+	{ "dead purge", "SERVICE", 1, "Delete dead letters", &dead_purge_options, dead_purge_run, NULL },
+};
+/* clang-format on */
+
+int main(int argc, char **argv)
+{
+	return ctl_main(verbs, ARRAY_LEN(verbs), argc, argv);
+}

@@ -1,0 +1,34 @@
+/* The verbs: each is a file of its own, and a row in main.c. */
+#ifndef GARRISON_VERBS_H
+#define GARRISON_VERBS_H
+
+#include "ctl.h"
+
+int topology_apply_run(struct invocation *in, struct error *err);
+int topology_check_run(struct invocation *in, struct error *err);
+int topology_export_run(struct invocation *in, struct error *err);
+
+int migrate_run(struct invocation *in, struct error *err);
+extern const struct schema migrate_options;
+
+int publish_run(struct invocation *in, struct error *err);
+extern const struct schema publish_options;
+void publish_more_help(void);
+
+int call_run(struct invocation *in, struct error *err);
+extern const struct schema call_options;
+void call_more_help(void);
+
+int dead_list_run(struct invocation *in, struct error *err);
+extern const struct schema dead_list_options;
+
+int dead_show_run(struct invocation *in, struct error *err);
+extern const struct schema dead_show_options;
+
+int dead_redrive_run(struct invocation *in, struct error *err);
+extern const struct schema dead_redrive_options;
+
+int dead_purge_run(struct invocation *in, struct error *err);
+extern const struct schema dead_purge_options;
+
+#endif

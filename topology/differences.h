@@ -7,10 +7,10 @@
 
 /* One thing that is not as it should be. */
 struct difference {
-	const char *kind; /* "exchange", "queue" or "binding" */
-	const char *name; /* of the exchange or queue; a binding goes by its queue */
+	const char *kind;    /* "exchange", "queue" or "binding" */
+	const char *name;    /* of the exchange or queue; a binding goes by its queue */
 	const char *problem; /* "is missing", "x-message-ttl is 5000, not 1000" */
-	const char *advice; /* what to do */
+	const char *advice;  /* what to do */
 };
 
 struct differences {

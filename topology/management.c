@@ -141,6 +141,7 @@ static int fetch(struct management *management, const char *url, struct text *an
 	curl_easy_reset(curl);
 	curl_easy_setopt(curl, CURLOPT_URL, url);
 	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* the environment's proxy is for the world outside */
 	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
 	curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, ANSWER_TIMEOUT_MS);
 	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, reason);

@@ -17,12 +17,7 @@
 #define EXCHANGE_TYPE "topic" /* of every exchange; all are durable */
 #define QUEUE_ARGUMENTS_MAX 5
 
-enum queue_kind {
-	QUEUE_DURABLE,
-	QUEUE_RPC,
-	QUEUE_RUNG,
-	QUEUE_DEAD
-};
+enum queue_kind { QUEUE_DURABLE, QUEUE_RPC, QUEUE_RUNG, QUEUE_DEAD };
 
 struct topology_exchange {
 	char name[BROKER_NAME_MAX];

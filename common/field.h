@@ -145,9 +145,9 @@ struct problems {
 const char *field_name(const struct field *field);
 
 /*
- * Reads a JSON object into out (schema->size bytes, zeroed by the callee first). Strings are the tree's own, so they
- * live as long as it does; lists and maps live in scratch. Every problem found is added to problems, with texts in
- * scratch. 0, or -1 when there was any; then *out is not to be used. Any thread.
+ * Reads a JSON object into out (schema->size bytes, zeroed by the callee first). Strings, lists and maps live in
+ * scratch, so the tree may go. Every problem found is added to problems, with texts in scratch. 0, or -1 when there was
+ * any; then *out is not to be used. Any thread.
  */
 int schema_read(
 	const struct schema *schema, const cJSON *json, void *out, struct scratch *scratch, struct problems *problems);

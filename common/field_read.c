@@ -39,6 +39,16 @@ static void read_number(
 		*value = json->valuedouble;
 }
 
+/* The tree's own strings go with it, and a batch's trees are gone before its handler runs. */
+static void keep_string(struct reader *reader, const struct place *at, const char *string, const char **value)
+{
+	size_t size = strlen(string) + 1;
+	char *copy = problem_memory(reader, at, size, 1);
+
+	if (copy)
+		*value = memcpy(copy, string, size);
+}
+
 /* Strings, and what is written as one. */
 static void read_string(
 	struct reader *reader, const struct place *at, const struct field *field, const cJSON *json, const char **value)
@@ -50,7 +60,7 @@ static void read_string(
 	else if (!field_length_fits(field, json->valuestring, reason))
 		problem_add(reader, at, reason);
 	else
-		*value = json->valuestring;
+		keep_string(reader, at, json->valuestring, value);
 }
 
 static void read_enum(
@@ -191,6 +201,8 @@ static void read_map(
 			problem_add(reader, &entry, reason);
 			continue;
 		}
+		if (key->kind == FIELD_STRING)
+			keep_string(reader, &entry, child->string, field_slot(key, item));
 		read_item(reader, &entry, field->of, 1, child, item);
 		item += field->of->size;
 		map->n++;

@@ -2,7 +2,7 @@
 #ifndef TICK_CATEGORY_H
 #define TICK_CATEGORY_H
 
-enum category { CATEGORY_EXPLORATION, CATEGORY_CRAFTING, CATEGORY_TRADE, CATEGORY_GENERAL };
+enum { CATEGORY_EXPLORATION, CATEGORY_CRAFTING, CATEGORY_TRADE, CATEGORY_GENERAL };
 #define CATEGORY_COUNT 4
 
 struct category {
@@ -10,7 +10,7 @@ struct category {
 	const char *queue; /* Redis list of its due ticks */
 };
 
-/* By enum category. */
+/* By number. */
 extern const struct category categories[CATEGORY_COUNT];
 extern const char *const category_names[CATEGORY_COUNT];
 

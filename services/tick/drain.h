@@ -1,0 +1,9 @@
+/* The timer that takes due ticks from the queues, in batches, and has them credited. Any number of threads and workers may run it. */
+#ifndef TICK_DRAIN_H
+#define TICK_DRAIN_H
+
+#include "call.h"
+
+int64_t drain_queues(struct call *call);
+
+#endif

@@ -1,0 +1,66 @@
+#include "services/tick/start_auto_session.h"
+
+#include "services/tick/auto_session.h"
+#include "services/tick/category.h"
+#include "services/tick/rounds.h"
+
+struct start_request {
+	int64_t player_id;
+	int active_category;
+};
+
+struct start_result {
+	bool started;
+	struct auto_session *session;
+};
+
+/* clang-format off */
+static const struct field request_fields[] = {
+	PLAYER_FIELD(struct start_request),
+	FIELD(struct start_request, active_category, .required = true, .choices = category_names, .n_choices = CATEGORY_COUNT,
+		.help = "what the session is spent on"),
+};
+const struct schema start_auto_session_request =
+	SCHEMA(struct start_request, request_fields, .name = "start_auto_session request");
+
+static const struct field result_fields[] = {
+	FIELD(struct start_result, started, .help = "false when one was active already, which is left as it was"),
+	FIELD(struct start_result, session, .of = &auto_session_schema, .nullable = true,
+		.help = "the active session; null for a retried start that is older than a delete"),
+};
+const struct schema start_auto_session_result =
+	SCHEMA(struct start_result, result_fields, .name = "start_auto_session result");
+/* clang-format on */
+
+static void answer(struct call *call, int64_t player_id, bool started, struct session_view *view)
+{
+	struct start_result result = { .started = started, .session = view->active ? &view->session : NULL };
+
+	if (view->known)
+		reply_ok(call, &result);
+	else
+		refuse(call, CODE_NOT_FOUND, "there is no character %lld", (long long)player_id);
+}
+
+static int serve(struct batch *batch, struct call **calls, const int64_t *player_ids, size_t n, struct error *err)
+{
+	CLEANUP(release_memory) struct session_request *requests = must_alloc(n * sizeof(*requests));
+	CLEANUP(release_memory) struct session_view *views = must_alloc(n * sizeof(*views));
+	CLEANUP(release_memory) bool *started = must_alloc(n * sizeof(*started));
+
+	for (size_t i = 0; i < n; i++) {
+		const struct start_request *in = call_args(calls[i]);
+
+		requests[i] = session_request_of(calls[i], in->player_id, category_names[in->active_category]);
+	}
+	if (session_start(batch->pg, requests, n, started, views, err))
+		return -1;
+	for (size_t i = 0; i < n; i++)
+		answer(calls[i], player_ids[i], started[i], &views[i]);
+	return 0;
+}
+
+void start_auto_session(struct batch *batch)
+{
+	serve_in_rounds(batch, serve);
+}

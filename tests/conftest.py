@@ -24,16 +24,10 @@ _servers = None
 # The servers of the run: started by the controlling process, while tests are collected ------------------------------
 
 
-def wants_servers(config):
-    only_units = config.args and all("tests/unit" in argument for argument in config.args)
-    return not (only_units or config.option.collectonly or "GARRISON_TEST_STACK" in os.environ)
-
-
 def pytest_configure(config):
     global _servers
-    if hasattr(config, "workerinput"):
-        return
-    if wants_servers(config):
+    is_helper = hasattr(config, "workerinput")
+    if not (is_helper or config.option.collectonly or "GARRISON_TEST_STACK" in os.environ):
         _servers = Servers.private()
         os.environ["GARRISON_TEST_STACK"] = str(_servers.folder)
 
@@ -190,15 +184,29 @@ class UnitItem(pytest.Item):
         done = subprocess.run(
             [*without_address_randomization(), self.program, self.test],
             cwd=ROOT,
-            env={**os.environ, "ASAN_OPTIONS": "detect_leaks=1", "UBSAN_OPTIONS": "print_stacktrace=1"},
+            env={
+                **os.environ,
+                **self.servers(),
+                "ASAN_OPTIONS": "detect_leaks=1",
+                "UBSAN_OPTIONS": "print_stacktrace=1",
+            },
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             errors="replace",
             timeout=120,
         )
+        if done.returncode == 77:
+            pytest.skip(done.stderr.strip())
         if done.returncode != 0:
             raise UnitFailure(f"exit status {done.returncode}\n{done.stdout}{done.stderr}")
+
+    def servers(self):
+        """The addresses of the run's servers, for a test program that asks for them."""
+        if "GARRISON_TEST_" not in self.path.read_text() and "_fixture.h" not in self.path.read_text():
+            return {}
+        servers = Servers(os.environ["GARRISON_TEST_STACK"]).wait_until_up()
+        return {f"GARRISON_TEST_{name}": servers.url(name) for name in ("DATABASE_URL", "REDIS_URL")}
 
     def repr_failure(self, excinfo, style=None):
         if isinstance(excinfo.value, UnitFailure):

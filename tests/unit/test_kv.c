@@ -371,10 +371,10 @@ static void sentinel_names_the_primary(void)
 		CHECK_STR(err.text, "");
 	/* A primary that says it is none is refused: this false one answers ROLE by its own address. */
 	CLEANUP(fake_redis_stop) struct fake_redis *replica = fake_redis_start("*1\r\n$5\r\nslave\r\n");
-	text_reset(&answer);
-	text_printf(&answer, "*2\r\n$9\r\n127.0.0.1\r\n$%zu\r\n%s\r\n", strlen(fake_redis_port(replica)),
+	CLEANUP(text_release) struct text wrong = { 0 };
+	text_printf(&wrong, "*2\r\n$9\r\n127.0.0.1\r\n$%zu\r\n%s\r\n", strlen(fake_redis_port(replica)),
 		fake_redis_port(replica));
-	CLEANUP(fake_redis_stop) struct fake_redis *outdated = fake_redis_start(text_str(&answer));
+	CLEANUP(fake_redis_stop) struct fake_redis *outdated = fake_redis_start(text_str(&wrong));
 	url = fake_redis_url(outdated, "redis+sentinel://127.0.0.1:%s/mymaster");
 	CLEANUP(kv_drop) struct kv *other = open_at(url);
 	CHECK(!kv_ping(other, &err));

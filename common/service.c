@@ -391,7 +391,6 @@ static void drain(void)
 		log_line(LOG_WARN, "drain_cut", "not everything was finished in time: it goes back to its queue");
 		_exit(0);
 	}
-	process.workers = NULL;
 	if (front)
 		front->stop();
 	publisher_stop(process.publisher, deadline_ms > clock_ms() ? deadline_ms : clock_ms() + LAST_WORDS_MS);
@@ -399,6 +398,8 @@ static void drain(void)
 	if (process.listener)
 		listener_stop(process.listener, clock_ms() + LAST_WORDS_MS);
 	process.listener = NULL;
+	workers_free(process.workers);
+	process.workers = NULL;
 }
 
 /* A service without commands has no queues: the sink is never used. */

@@ -560,11 +560,15 @@ bool workers_stop(struct workers *workers, int64_t deadline_ms)
 		scratch_release(&thread->tree);
 		scratch_release(&thread->scratch);
 	}
+	return true;
+}
+
+void workers_free(struct workers *workers)
+{
 	pthread_cond_destroy(&workers->work);
 	pthread_cond_destroy(&workers->timer_tick);
 	pthread_mutex_destroy(&workers->mutex);
 	free(workers->threads);
 	free(workers->queues);
 	free(workers);
-	return true;
 }

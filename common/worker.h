@@ -24,8 +24,10 @@ size_t workers_busy(struct workers *workers);
 void workers_start_timers(struct workers *workers);
 /* Ends timers after their present run. Main thread. */
 void workers_stop_timers(struct workers *workers);
-/* Ends all threads that are idle by the deadline and frees; false when a thread was still busy (the process must end). */
+/* Ends all threads that are idle by the deadline; false when a thread was still busy (the process must end). Main thread. */
 bool workers_stop(struct workers *workers, int64_t deadline_ms);
+/* After workers_stop() and listener_stop(), which asks the pool to its end. Main thread. */
+void workers_free(struct workers *workers);
 
 /* Tells that a store is out of reach: the stores' probe begins. Any thread. */
 void workers_store_down(struct workers *workers, enum store store);

@@ -48,8 +48,9 @@ static const struct schema request_expired_schema = SCHEMA(
 /* Where this worker's sweep stands; one timer thread. */
 static int64_t sweep_next;
 
-static int64_t failed(const char *timer, const struct error *err)
+static int64_t failed(struct call *call, const char *timer, const struct error *err)
 {
+	call->down = err->down;
 	log_line(LOG_WARN, timer, "%s: %s", code_name(err->code), err->text);
 	return arena_settings.sweep_interval_ms;
 }
@@ -87,7 +88,7 @@ int64_t arena_sweep(struct call *call)
 	/* The turn ends before the next run, so that the worker that had it can have it again. */
 	if (arena_session_take_turn(&session, interval_ms * 3 / 4, &mine, &err) ||
 		(mine && sweep(call->kv, clock_ms() + interval_ms / 2, &err)))
-		return failed("arena_sweep", &err);
+		return failed(call, "arena_sweep", &err);
 	return interval_ms;
 }
 
@@ -138,13 +139,13 @@ int64_t arena_announce(struct call *call)
 	size_t n;
 
 	if (arena_session_take_notices(&session, NOTICES_MAX, arena_settings.announce_lease_ms, &notices, &n, &err))
-		return failed("arena_announce", &err);
+		return failed(call, "arena_announce", &err);
 	if (!n)
 		return arena_settings.sweep_interval_ms;
 	for (size_t i = 0; i < n; i++)
 		tell(call, &notices[i]);
 	/* Dropped only once the broker has them all; a worker that dies before leaves them to whoever finds the lease over. */
 	if (publish_flush(call, &err) || arena_session_drop_notices(&session, notices, n, &err))
-		return failed("arena_announce", &err);
+		return failed(call, "arena_announce", &err);
 	return n == NOTICES_MAX ? 0 : arena_settings.sweep_interval_ms;
 }

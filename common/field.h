@@ -18,7 +18,7 @@
  *	struct uuid          UUID text                          absent: nil
  *	struct timestamp     RFC 3339 text, microseconds        absent: 0
  *	struct json_text     any JSON, kept as compact text     absent: .text = NULL; null is JSON too, unless .nullable
- *	struct list          array; items are of .of            absent: .n = 0
+ *	struct list          array; items are of .of            absent: .n = 0, .items NULL (only then)
  *	struct map           object with free keys; items of .of, sorted by key; the item's first field is its key
  *	struct something *   object of .of                      absent: NULL
  *	struct something     object of .of, embedded            (an absent one is read as {} )

@@ -145,7 +145,7 @@ static void read_list(
 		problem_add(reader, at, reason);
 		return;
 	}
-	list->items = n ? problem_memory(reader, at, n, field->of->size) : NULL;
+	list->items = problem_memory(reader, at, n, field->of->size);
 	if (!list->items)
 		return;
 	list->n = n;

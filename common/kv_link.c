@@ -44,15 +44,15 @@ static void set_options(int fd)
 	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout_ms, sizeof(user_timeout_ms));
 }
 
-/* Waits until the socket can be read or, for POLLOUT, written: -1 past the deadline. */
+/* Waits until the socket can be read or, for POLLOUT, written: what it can, or -1 past the deadline. */
 static int wait_for(int fd, short events, int64_t deadline_ms)
 {
 	struct pollfd poll_fd = { .fd = fd, .events = events };
 	int left = clock_left_ms(deadline_ms);
 	if (left == 0)
 		return -1;
-	poll(&poll_fd, 1, left); /* interrupted or out of time: the next turn tells */
-	return 0;
+	/* Interrupted or out of time: the next turn tells. */
+	return poll(&poll_fd, 1, left) > 0 ? poll_fd.revents : 0;
 }
 
 /* Connects to one address: 0, or an errno (ETIMEDOUT past the deadline). */
@@ -153,12 +153,12 @@ static int exchange(struct kv_link *link, const struct text *bytes, redisReply *
 	struct error *err)
 {
 	size_t sent = 0, taken = 0;
-	bool more;
-	for (;;) {
-		int write_code = write_some(link->fd, bytes, &sent);
+	for (int events = POLLOUT;;) {
+		bool more = false;
+		int code = events & POLLOUT ? write_some(link->fd, bytes, &sent) : 0;
 		/* Reading goes on while writing: a server whose answers nobody takes would stop reading itself. */
-		int read_code = read_some(link, &more);
-		int code = read_code ? read_code : write_code;
+		if (code || (events & ~POLLOUT))
+			code = read_some(link, &more) ?: code;
 		if (take(link, answers, n, &taken))
 			return link_down(link, err, link->reader->errstr);
 		if (taken == n)
@@ -168,7 +168,8 @@ static int exchange(struct kv_link *link, const struct text *bytes, redisReply *
 				link, err, code < 0 ? "the server closed the connection" : strerrordesc_np(code));
 		if (more && clock_left_ms(deadline_ms))
 			continue;
-		if (wait_for(link->fd, sent < bytes->len ? POLLIN | POLLOUT : POLLIN, deadline_ms)) {
+		events = wait_for(link->fd, sent < bytes->len ? POLLIN | POLLOUT : POLLIN, deadline_ms);
+		if (events < 0) {
 			kv_link_close(link);
 			return error_set(err, CODE_TIMEOUT, "Redis: no answer within the deadline");
 		}

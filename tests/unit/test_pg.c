@@ -3,6 +3,7 @@
 #include "clock.h"
 #include "pg_fixture.h"
 
+#include <stdio.h>
 #include <string.h>
 
 STATEMENT(lock_thing, "SELECT id FROM things WHERE id = $1 FOR UPDATE");
@@ -298,6 +299,58 @@ static void errors_have_their_codes(void)
 	CHECK_INT(ask_int(pg, &one), 1);
 }
 
+static void every_sqlstate_has_its_code(void)
+{
+	static const struct {
+		const char *sqlstate;
+		enum code code;
+		enum store down;
+	} cases[] = {
+		{ "55P03", CODE_TIMEOUT, STORE_NONE },
+		{ "57014", CODE_TIMEOUT, STORE_NONE },
+		{ "40P01", CODE_UNAVAILABLE, STORE_NONE },
+		{ "40001", CODE_UNAVAILABLE, STORE_NONE },
+		{ "53300", CODE_UNAVAILABLE, STORE_NONE },
+		{ "53100", CODE_UNAVAILABLE, STORE_NONE },
+		{ "25006", CODE_UNAVAILABLE, STORE_NONE },
+		{ "57P01", CODE_UNAVAILABLE, STORE_POSTGRES },
+		{ "57P03", CODE_UNAVAILABLE, STORE_POSTGRES },
+		{ "08006", CODE_UNAVAILABLE, STORE_POSTGRES },
+		{ "23505", CODE_CONFLICT, STORE_NONE },
+		{ "23P01", CODE_CONFLICT, STORE_NONE },
+		{ "23503", CODE_NOT_FOUND, STORE_NONE },
+		{ "23502", CODE_INVALID_PAYLOAD, STORE_NONE },
+		{ "23514", CODE_INVALID_PAYLOAD, STORE_NONE },
+		{ "22003", CODE_INVALID_PAYLOAD, STORE_NONE },
+		{ "42P01", CODE_INTERNAL, STORE_NONE },
+		{ "XX000", CODE_INTERNAL, STORE_NONE },
+	};
+	CLEANUP(pg_drop) struct pg *pg = open_pg();
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		CLEANUP(text_release) struct text sql = { 0 };
+		struct error err = { 0 };
+		text_printf(
+			&sql, "DO $$ BEGIN RAISE EXCEPTION 'made up' USING ERRCODE = '%s'; END $$", cases[i].sqlstate);
+		CHECK_INT(pg_script(pg, text_str(&sql), &err), -1);
+		CHECK_STR(err.sqlstate, cases[i].sqlstate);
+		if (!CHECK_INT(err.code, cases[i].code) || !CHECK_INT(err.down, cases[i].down))
+			fprintf(stderr, "\tfor SQLSTATE %s\n", cases[i].sqlstate);
+	}
+	CHECK_INT(ask_int(pg, &one), 1);
+}
+
+static void a_server_that_turned_read_only_is_left(void)
+{
+	CLEANUP(pg_drop) struct pg *pg = open_pg();
+	struct error err = { 0 };
+	fresh_things(pg);
+	CHECK_INT(pg_script(pg, "SET default_transaction_read_only = on", &err), 0);
+	CHECK_INT(add_thing(pg, 1, "a", &err), -1);
+	CHECK_STR(err.sqlstate, "25006");
+	CHECK_INT(err.code, CODE_UNAVAILABLE);
+	CHECK_INT(add_thing(pg, 1, "a", &err), 0);
+}
+
 static void a_lock_is_not_waited_for_long(void)
 {
 	CLEANUP(pg_drop) struct pg *pg = open_pg();
@@ -386,6 +439,8 @@ static const struct check_test tests[] = {
 	CHECK_TEST(rollback_undoes_and_unlocks),
 	CHECK_TEST(a_failed_transaction_is_rolled_back_by_itself),
 	CHECK_TEST(errors_have_their_codes),
+	CHECK_TEST(every_sqlstate_has_its_code),
+	CHECK_TEST(a_server_that_turned_read_only_is_left),
 	CHECK_TEST(a_lock_is_not_waited_for_long),
 	CHECK_TEST(the_server_stops_before_the_deadline),
 	CHECK_TEST(a_deadline_ends_the_wait),

@@ -4,16 +4,40 @@
 #include <string.h>
 
 #include "broker.h"
+#include "clock.h"
 #include "json.h"
 #include "topology/topology.h"
 
 #define CLOSE_TIMEOUT_MS 10000
+#define ANSWER_TIMEOUT_MS 30000
+#define SETTLE_MS 50
+#define QUIET_MS 300
+/* What the broker may send ahead of us. A reader that keeps to a rate leaves it in the sockets' buffers. */
+#define PREFETCH 4096
+#define PREFETCH_AT_RATE 128
 #define BODY_SCRATCH_MAX ((size_t)512 << 20)
 
 static const char *service_name(const void *context, size_t i)
 {
 	(void)context;
 	return topology_services[i];
+}
+
+/* What an earlier reader held comes back a moment after it has gone: wait while the queue grows. */
+static int count_messages(struct dead_scan *scan, struct error *err)
+{
+	int64_t deadline_ms = clock_ms() + QUIET_MS;
+	uint32_t before;
+
+	if (bus_check_queue(scan->bus, scan->queue, &scan->left, err))
+		return -1;
+	do {
+		before = scan->left;
+		clock_sleep_ms(SETTLE_MS);
+		if (bus_check_queue(scan->bus, scan->queue, &scan->left, err))
+			return -1;
+	} while (scan->left > before && clock_ms() < deadline_ms);
+	return 0;
 }
 
 int dead_open(struct dead_scan *scan, const struct invocation *in, struct error *err)
@@ -34,7 +58,7 @@ int dead_open(struct dead_scan *scan, const struct invocation *in, struct error 
 	scan->bus = broker_connect(false, err);
 	if (!scan->bus)
 		return -1;
-	if (bus_check_queue(scan->bus, scan->queue, &scan->left, err) == 0)
+	if (count_messages(scan, err) == 0)
 		return 0;
 	if (err->code == CODE_NOT_FOUND)
 		error_set(err, CODE_NOT_FOUND,
@@ -90,20 +114,84 @@ static bool is_wanted(const struct dead_options *options, const struct dead_lett
 	return !options->id || (letter->delivery.message_id && strcmp(options->id, letter->delivery.message_id) == 0);
 }
 
+/*
+ * Letters that are not acked fill a consumer's prefetch. Another consumer makes more room: so that a queue of any length can be read
+ * whole, while the broker never sends much ahead.
+ */
+static int make_room(struct dead_scan *scan, struct error *err)
+{
+	int prefetch = scan->options->rate ? PREFETCH_AT_RATE : PREFETCH;
+	char tag[32];
+
+	snprintf(tag, sizeof(tag), "dead-%d", ++scan->consumers);
+	if (bus_consume(scan->bus, BUS_MAIN, scan->queue, tag, prefetch, false, err))
+		return -1;
+	scan->room += (uint32_t)prefetch;
+	return 0;
+}
+
+/* 1: nothing is left, somebody else took it; 0: there is. */
+static int is_drained(struct dead_scan *scan, struct bus_event *event, struct error *err)
+{
+	int64_t deadline_ms = clock_ms() + ANSWER_TIMEOUT_MS;
+
+	if (bus_ask_queue(scan->bus, scan->queue) < 0)
+		return error_down(err, STORE_BROKER, "RabbitMQ at %s: connection lost", bus_host(scan->bus));
+	do {
+		if (broker_next(scan->bus, event, deadline_ms, err))
+			return -1;
+	} while (event->kind != BUS_QUEUE_INFO && event->kind != BUS_DELIVERY);
+	return event->kind == BUS_QUEUE_INFO && event->messages == 0;
+}
+
+/* The next delivery: 1, 0 at the end, -1 failed. */
+static int next_delivery(struct dead_scan *scan, struct bus_delivery *delivery, struct error *err)
+{
+	struct bus_event event;
+	int drained = 0;
+
+	if (!scan->left)
+		return 0;
+	if (scan->held == scan->room && make_room(scan, err))
+		return -1;
+	do {
+		if (broker_next(scan->bus, &event, clock_ms() + QUIET_MS, err)) {
+			if (err->code != CODE_TIMEOUT)
+				return -1;
+			drained = is_drained(scan, &event, err);
+		}
+		if (drained)
+			return drained < 0 ? -1 : 0;
+		if (event.kind == BUS_CANCELLED)
+			return error_down(err, STORE_BROKER, "the queue %s is gone", scan->queue);
+	} while (event.kind != BUS_DELIVERY);
+	*delivery = event.delivery;
+	scan->left--;
+	scan->held++;
+	return 1;
+}
+
 int dead_next(struct dead_scan *scan, struct dead_letter *letter, struct error *err)
 {
-	while (scan->left && scan->wanted) {
-		int got = bus_get(scan->bus, scan->queue, &letter->delivery, err);
+	int got;
 
-		if (got <= 0)
-			return got;
-		scan->left--;
+	while (scan->wanted && (got = next_delivery(scan, &letter->delivery, err)) != 0) {
+		if (got < 0)
+			return -1;
 		read_letter(letter);
 		if (is_wanted(scan->options, letter)) {
 			scan->wanted -= scan->wanted > 0;
 			return 1;
 		}
 	}
+	return 0;
+}
+
+int dead_ack(struct dead_scan *scan, uint64_t tag, struct error *err)
+{
+	if (bus_ack(scan->bus, tag, false))
+		return error_down(err, STORE_BROKER, "RabbitMQ at %s: connection lost", bus_host(scan->bus));
+	scan->held--;
 	return 0;
 }
 

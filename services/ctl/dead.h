@@ -29,20 +29,26 @@ struct dead_letter {
 	int64_t attempt;
 };
 
-/* One reading of the queue, from its head to what was its end when it began. What is not acked goes back when the bus is freed. */
+/* One reading of the queue, from its head to what was its end when it began. What is not acked goes back when it is closed. */
 struct dead_scan {
 	struct bus *bus;
 	char queue[BROKER_NAME_MAX];
 	const struct dead_options *options;
 	uint32_t left;	/* messages not looked at yet */
 	int64_t wanted; /* matching ones still to give; -1: no limit */
+	uint32_t held;	/* delivered and not acked */
+	uint32_t room;	/* how many the broker lets us hold: what all consumers' prefetches come to */
+	int consumers;
 };
 
 /* The service's name from the arguments and its queue, opened. 0, or -1: invalid_payload for no such service, not_found, unavailable. */
 int dead_open(struct dead_scan *scan, const struct invocation *in, struct error *err);
+/* Puts back what is not acked; waits until the broker has taken the acks. */
 void dead_close(struct dead_scan *scan);
 /* The next letter that the options ask for: 1, 0 at the end, -1 failed. */
 int dead_next(struct dead_scan *scan, struct dead_letter *letter, struct error *err);
+/* Deletes a letter from the queue. 0, or -1 unavailable. */
+int dead_ack(struct dead_scan *scan, uint64_t tag, struct error *err);
 
 /* Writes the letter as a JSON object; with_body: the body too, as JSON, or where it is none as text under "body_text". */
 void dead_write(const struct dead_letter *letter, bool with_body, struct text *out);

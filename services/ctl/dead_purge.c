@@ -19,9 +19,7 @@ static int take(
 		dead_write(letter, false, list);
 	else if (scan->options->dry_run)
 		dead_print_line(letter);
-	if (!scan->options->dry_run && bus_ack(scan->bus, letter->delivery.tag, false))
-		return error_down(err, STORE_BROKER, "RabbitMQ at %s: connection lost", bus_host(scan->bus));
-	return 0;
+	return scan->options->dry_run ? 0 : dead_ack(scan, letter->delivery.tag, err);
 }
 
 int dead_purge_run(struct invocation *in, struct error *err)

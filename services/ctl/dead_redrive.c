@@ -106,9 +106,8 @@ static int ack_confirmed(struct redrive *redrive, struct error *err)
 {
 	while (redrive->acked < redrive->sent && redrive->confirmed[(redrive->acked + 1) % WINDOW]) {
 		redrive->acked++;
-		if (bus_ack(redrive->scan.bus, redrive->tags[redrive->acked % WINDOW], false))
-			return error_down(
-				err, STORE_BROKER, "RabbitMQ at %s: connection lost", bus_host(redrive->scan.bus));
+		if (dead_ack(&redrive->scan, redrive->tags[redrive->acked % WINDOW], err))
+			return -1;
 		redrive->done++;
 	}
 	return 0;

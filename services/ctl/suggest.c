@@ -34,10 +34,10 @@ static size_t edits_between(const char *a, const char *b)
 	return row[len];
 }
 
-/* A name that begins with the word is as good as the word. */
+/* A name that holds the word is as good as the word. */
 static size_t distance(const char *word, const char *name)
 {
-	return strncmp(name, word, strlen(word)) == 0 ? 0 : edits_between(word, name);
+	return strstr(name, word) ? 0 : edits_between(word, name);
 }
 
 const char *ctl_suggest(const char *word, const char *(*name)(const void *context, size_t i), const void *context,

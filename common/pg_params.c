@@ -148,8 +148,7 @@ void pg_add_null(struct pg_params *params)
 }
 
 /* The head of a one-dimensional array; element_size is a hint to reserve by. The elements follow, each as length and bytes. */
-static void array_begin(
-	struct pg_params *params, unsigned type, unsigned element, size_t n, bool has_null, size_t element_size)
+static void array_begin(struct pg_params *params, unsigned type, unsigned element, size_t n, size_t element_size)
 {
 	if (n > INT_MAX / 8)
 		BUG("an array of %zu elements", n);
@@ -158,7 +157,7 @@ static void array_begin(
 	reserve(params, 20 + n * (4 + element_size));
 	params->used -= 20 + n * (4 + element_size);
 	put_int4(params, n ? 1 : 0); /* dimensions; an empty array has none */
-	put_int4(params, has_null);
+	put_int4(params, 0);	     /* the server finds the NULLs by itself */
 	put_int4(params, element);
 	if (n) {
 		put_int4(params, (uint32_t)n);
@@ -168,7 +167,7 @@ static void array_begin(
 
 void pg_add_int4_array(struct pg_params *params, const int32_t *values, size_t n)
 {
-	array_begin(params, OID_INT4_ARRAY, OID_INT4, n, false, 4);
+	array_begin(params, OID_INT4_ARRAY, OID_INT4, n, 4);
 	for (size_t i = 0; i < n; i++) {
 		put_int4(params, 4);
 		put_int4(params, (uint32_t)values[i]);
@@ -179,7 +178,7 @@ void pg_add_int4_array(struct pg_params *params, const int32_t *values, size_t n
 static void add_int64_array(
 	struct pg_params *params, unsigned type, unsigned element, const int64_t *values, size_t n, int64_t minus)
 {
-	array_begin(params, type, element, n, false, 8);
+	array_begin(params, type, element, n, 8);
 	for (size_t i = 0; i < n; i++) {
 		put_int4(params, 8);
 		put_int8(params, (uint64_t)(values[i] - minus));
@@ -199,7 +198,7 @@ void pg_add_timestamptz_array(struct pg_params *params, const int64_t *real_us, 
 
 void pg_add_bool_array(struct pg_params *params, const bool *values, size_t n)
 {
-	array_begin(params, OID_BOOL_ARRAY, OID_BOOL, n, false, 1);
+	array_begin(params, OID_BOOL_ARRAY, OID_BOOL, n, 1);
 	for (size_t i = 0; i < n; i++) {
 		put_int4(params, 1);
 		put(params, values[i] ? "\1" : "\0", 1);
@@ -211,14 +210,12 @@ void pg_add_bool_array(struct pg_params *params, const bool *values, size_t n)
 static void add_bytes_array(struct pg_params *params, unsigned type, unsigned element, const void *const *values,
 	const size_t *lens, size_t n)
 {
-	bool has_null = false;
 	size_t total = 0;
-	for (size_t i = 0; i < n; i++) {
-		has_null = has_null || !values[i];
+	for (size_t i = 0; i < n; i++)
 		if (values[i])
 			total += (lens ? lens[i] : strlen(values[i])) + (element == OID_JSONB);
-	}
-	array_begin(params, type, element, n, has_null, n ? total / n + 1 : 0);
+
+	array_begin(params, type, element, n, n ? total / n + 1 : 0);
 	for (size_t i = 0; i < n; i++) {
 		if (!values[i]) {
 			put_int4(params, UINT32_MAX); /* length -1 is NULL */
@@ -241,7 +238,7 @@ void pg_add_text_array(struct pg_params *params, const char *const *values, size
 
 void pg_add_uuid_array(struct pg_params *params, const struct uuid *values, size_t n)
 {
-	array_begin(params, OID_UUID_ARRAY, OID_UUID, n, false, sizeof(values[0]));
+	array_begin(params, OID_UUID_ARRAY, OID_UUID, n, sizeof(values[0]));
 	for (size_t i = 0; i < n; i++) {
 		put_int4(params, sizeof(values[i]));
 		put(params, &values[i], sizeof(values[i]));

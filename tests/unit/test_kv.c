@@ -199,6 +199,28 @@ static void a_large_pipeline_flows_both_ways(void)
 	}
 }
 
+static void a_server_that_waits_for_us_to_read(void)
+{
+	enum { N = 1000, SIZE = 4096, ANSWER = 65536 };
+	/* It reads at most SIZE bytes, answers those, and blocks until its answer is taken: at least one answer a command. */
+	CLEANUP(text_release) struct text answer = { 0 };
+	CLEANUP(release_memory) char *bytes = must_zalloc(ANSWER);
+	text_printf(&answer, "$%d\r\n", ANSWER);
+	for (int i = 0; i < ANSWER; i++)
+		text_char(&answer, 'x');
+	text_str_add(&answer, "\r\n");
+	CLEANUP(fake_redis_stop) struct fake_redis *fake = fake_redis_start(text_str(&answer));
+	CLEANUP(release_memory) char *url = fake_redis_url(fake, "redis://127.0.0.1:%s");
+	struct error err = { 0 };
+	CLEANUP(kv_drop) struct kv *kv = kv_new(url, NULL, &err);
+	CLEANUP(kv_answers_release) struct kv_answers answers = { 0 };
+	kv_set_deadline(kv, clock_ms() + 10000);
+	for (int i = 0; i < N; i++)
+		kv_queue(kv, "SET %s %b", key, bytes, (size_t)SIZE);
+	if (CHECK_INT(kv_sync(kv, &answers, &err), 0))
+		CHECK_INT((int64_t)answers.n, N);
+}
+
 static void a_stalled_server_swaps_no_answers(void)
 {
 	CLEANUP(kv_drop) struct kv *kv = open_kv();
@@ -390,6 +412,7 @@ static const struct check_test tests[] = {
 	CHECK_TEST(scripts_survive_a_flush),
 	CHECK_TEST(a_script_that_does_not_compile_fails),
 	CHECK_TEST(a_large_pipeline_flows_both_ways),
+	CHECK_TEST(a_server_that_waits_for_us_to_read),
 	CHECK_TEST(a_stalled_server_swaps_no_answers),
 	CHECK_TEST(what_was_never_synced_is_forgotten),
 	CHECK_TEST(an_idle_connection_that_died_is_not_noticed),

@@ -45,10 +45,10 @@ static void read_one(struct saving *s, size_t i, const struct kv_answer *answer,
 		if (uuid_is_nil(&s->snapshots[i].sessions[kind]))
 			continue;
 		s->session_items[s->n_sessions] = i;
-		s->sessions[s->n_sessions++] = (struct session){.char_id = item->char_id,
-								.kind = kind,
-								.id = s->snapshots[i].sessions[kind],
-								.key_id = cache.sessions[kind].at};
+		s->sessions[s->n_sessions++] = (struct session){ .char_id = item->char_id,
+			.kind = kind,
+			.id = s->snapshots[i].sessions[kind],
+			.key_id = cache.sessions[kind].at };
 	}
 }
 
@@ -73,7 +73,7 @@ static int save_sessions(struct saving *s, struct error *err)
 	if (!s->n_sessions)
 		return 0;
 	if (sessions_find_finished(s->pg, s->sessions, s->n_sessions, err) ||
-	    sessions_save(s->pg, s->kv, s->sessions, s->n_sessions, s->scratch, err))
+		sessions_save(s->pg, s->kv, s->sessions, s->n_sessions, s->scratch, err))
 		return -1;
 	for (size_t k = 0; k < s->n_sessions; k++) {
 		const struct session *session = &s->sessions[k];
@@ -88,7 +88,7 @@ static int save_sessions(struct saving *s, struct error *err)
 		/* A cache still in a session that is over is behind the database, which has its end and what came of it. */
 		if (session->over && snapshot->state && !strcmp(snapshot->state, session_kinds[session->kind]->name)) {
 			snapshot->state = NULL;
-			snapshot->vitals = (struct bytes){0};
+			snapshot->vitals = (struct bytes){ 0 };
 		}
 	}
 	return 0;
@@ -118,9 +118,9 @@ static int write_all(struct saving *s, struct error *err)
 
 static int save_together(struct saving *s, bool wait, struct error *err)
 {
-	CLEANUP(kv_answers_release) struct kv_answers answers = {0};
+	CLEANUP(kv_answers_release) struct kv_answers answers = { 0 };
 	if (characters_lock(s->pg, s->ids, s->n, wait, s->locked, NULL, err) || read_caches(s, &answers, err) ||
-	    save_sessions(s, err) || write_all(s, err)) {
+		save_sessions(s, err) || write_all(s, err)) {
 		pg_rollback(s->pg);
 		return -1;
 	}
@@ -149,9 +149,10 @@ static int tell_unknown(struct saving *s, struct error *err)
 	return 0;
 }
 
-static void saving_init(struct saving *s, struct pg *pg, struct kv *kv, struct backup *items, size_t n, struct scratch *scratch)
+static void saving_init(
+	struct saving *s, struct pg *pg, struct kv *kv, struct backup *items, size_t n, struct scratch *scratch)
 {
-	*s = (struct saving){.pg = pg, .kv = kv, .scratch = scratch, .items = items, .n = n};
+	*s = (struct saving){ .pg = pg, .kv = kv, .scratch = scratch, .items = items, .n = n };
 	s->ids = scratch_array(scratch, n, sizeof(*s->ids));
 	s->locked = scratch_array(scratch, n, sizeof(*s->locked));
 	s->snapshots = scratch_array(scratch, n, sizeof(*s->snapshots));
@@ -168,7 +169,7 @@ static bool blames_data(const struct error *err)
 }
 
 int backup_characters(struct pg *pg, struct kv *kv, struct backup *items, size_t n, bool wait, struct scratch *scratch,
-		      struct error *err)
+	struct error *err)
 {
 	if (!n)
 		return 0;

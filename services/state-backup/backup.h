@@ -28,7 +28,7 @@ struct backup {
 	int64_t char_id;
 	enum saved outcome;
 	bool cached;
-	const char *problem;			    /* in the scratch */
+	const char *problem;			 /* in the scratch */
 	struct uuid sessions[SESSION_KINDS_MAX]; /* saved ones; nil: none */
 };
 
@@ -38,6 +38,6 @@ struct backup {
  * some may be saved, which does no harm to do again. The caller's thread, whose pg and kv these are.
  */
 int backup_characters(struct pg *pg, struct kv *kv, struct backup *items, size_t n, bool wait, struct scratch *scratch,
-		      struct error *err);
+	struct error *err);
 
 #endif

@@ -13,8 +13,8 @@ struct request {
 static const struct field request_fields[] = {
 	FIELD(struct request, char_id, .required = true, .min = 1, .max = INT_LIMIT, .help = "the character"),
 };
-const struct schema backup_full_state_request =
-	SCHEMA(struct request, request_fields, .name = "backup_full_state request");
+const struct schema backup_full_state_request = SCHEMA(
+	struct request, request_fields, .name = "backup_full_state request");
 
 struct result {
 	bool saved;
@@ -35,13 +35,13 @@ static int compare_calls(const void *a, const void *b)
 
 static enum outcome reply_saved(struct call *call, const struct backup *item)
 {
-	const char *ids[SESSION_KINDS_MAX] = {NULL};
+	const char *ids[SESSION_KINDS_MAX] = { NULL };
 	for (size_t kind = 0; kind < n_session_kinds; kind++) {
 		char text[UUID_TEXT_MAX];
 		if (!uuid_is_nil(&item->sessions[kind]))
 			ids[kind] = scratch_strdup(&call->scratch, uuid_format(&item->sessions[kind], text));
 	}
-	const struct result result = {.saved = item->outcome == SAVED, .sessions = session_map(ids, &call->scratch)};
+	const struct result result = { .saved = item->outcome == SAVED, .sessions = session_map(ids, &call->scratch) };
 	return reply_ok(call, &result);
 }
 
@@ -64,7 +64,8 @@ static void finish(struct call *call, const struct backup *item, const struct er
 		refuse(call, CODE_CONFLICT, "ac:%lld cannot be saved: %s", (long long)item->char_id, item->problem);
 		return;
 	case SAVED_LOCKED:
-		error_set(&locked, CODE_TIMEOUT, "the row of character %lld was locked for too long", (long long)item->char_id);
+		error_set(&locked, CODE_TIMEOUT, "the row of character %lld was locked for too long",
+			(long long)item->char_id);
 		retry(call, failure ? failure : &locked);
 		return;
 	}
@@ -98,7 +99,7 @@ void backup_full_state(struct batch *batch)
 	for (size_t i = 0; i < batch->n; i++) {
 		const struct request *in = call_args(calls[i]);
 		if (!n || items[n - 1].char_id != in->char_id)
-			items[n++] = (struct backup){.char_id = in->char_id, .outcome = SAVED_LOCKED};
+			items[n++] = (struct backup){ .char_id = in->char_id, .outcome = SAVED_LOCKED };
 	}
 	struct error err;
 	int failed = backup_characters(batch->pg, batch->kv, items, n, false, &scratch, &err);

@@ -12,7 +12,7 @@ char *cache_key(int64_t char_id, char buffer[static CACHE_KEY_MAX])
 void cache_queue_read(struct kv *kv, int64_t char_id)
 {
 	char key[CACHE_KEY_MAX];
-	const char *arguments[2 + CACHE_FIELDS + SESSION_KINDS_MAX] = {"HMGET", cache_key(char_id, key)};
+	const char *arguments[2 + CACHE_FIELDS + SESSION_KINDS_MAX] = { "HMGET", cache_key(char_id, key) };
 	size_t n = 2;
 	for (size_t field = 0; field < CACHE_FIELDS; field++)
 		arguments[n++] = cache_field_names[field];
@@ -29,7 +29,6 @@ const char *cache_take(const struct kv_answer *answer, struct cache *cache)
 	for (size_t field = 0; field < CACHE_FIELDS; field++)
 		cache->fields[field].at = kv_string(kv_item(answer, field), &cache->fields[field].len);
 	for (size_t kind = 0; kind < n_session_kinds; kind++)
-		cache->sessions[kind].at =
-			kv_string(kv_item(answer, CACHE_FIELDS + kind), &cache->sessions[kind].len);
+		cache->sessions[kind].at = kv_string(kv_item(answer, CACHE_FIELDS + kind), &cache->sessions[kind].len);
 	return NULL;
 }

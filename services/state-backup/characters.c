@@ -42,13 +42,13 @@ static void mark_found(const struct pg_rows *rows, const int64_t *ids, size_t n,
 
 static struct pg_params ids_param(const int64_t *ids, size_t n)
 {
-	struct pg_params params = {0};
+	struct pg_params params = { 0 };
 	pg_add_int8_array(&params, ids, n);
 	return params;
 }
 
-int characters_lock(struct pg *pg, const int64_t *ids, size_t n, bool wait, bool *found, struct pg_rows *columns,
-		    struct error *err)
+int characters_lock(
+	struct pg *pg, const int64_t *ids, size_t n, bool wait, bool *found, struct pg_rows *columns, struct error *err)
 {
 	struct pg_params to_lock = ids_param(ids, n);
 	pg_begin(pg);
@@ -57,7 +57,7 @@ int characters_lock(struct pg *pg, const int64_t *ids, size_t n, bool wait, bool
 		struct pg_params to_read = ids_param(ids, n);
 		pg_queue(pg, &read_columns, &to_read);
 	}
-	struct pg_rows results[2] = {{0}, {0}};
+	struct pg_rows results[2] = { { 0 }, { 0 } };
 	if (pg_sync(pg, results, columns ? 2 : 1, err))
 		return -1;
 	mark_found(&results[0], ids, n, found);
@@ -70,7 +70,7 @@ int characters_lock(struct pg *pg, const int64_t *ids, size_t n, bool wait, bool
 int characters_exist(struct pg *pg, const int64_t *ids, size_t n, bool *exists, struct error *err)
 {
 	struct pg_params params = ids_param(ids, n);
-	CLEANUP(pg_rows_release) struct pg_rows rows = {0};
+	CLEANUP(pg_rows_release) struct pg_rows rows = { 0 };
 	if (pg_query(pg, &exist, &params, &rows, err))
 		return -1;
 	mark_found(&rows, ids, n, exists);
@@ -79,7 +79,7 @@ int characters_exist(struct pg *pg, const int64_t *ids, size_t n, bool *exists, 
 
 static struct bytes text_column(const struct pg_rows *rows, int row, int column)
 {
-	struct bytes value = {0};
+	struct bytes value = { 0 };
 	value.at = pg_text(rows, row, column, &value.len);
 	return value;
 }
@@ -116,9 +116,11 @@ static const struct pg_statement save_columns = {
 	"created_at = CASE WHEN d.created_at IN ('epoch', date_trunc('milliseconds', c.created_at)) "
 	"THEN c.created_at ELSE d.created_at END, "
 	"vitals = coalesce(d.vitals, c.vitals), "
-	"last_combat_at = CASE WHEN c.last_combat_session_id IS NULL AND d.last_combat <> '00000000-0000-0000-0000-000000000000' "
+	"last_combat_at = CASE WHEN c.last_combat_session_id IS NULL AND d.last_combat <> "
+	"'00000000-0000-0000-0000-000000000000' "
 	"THEN 'epoch' ELSE c.last_combat_at END, "
-	"last_combat_session_id = coalesce(c.last_combat_session_id, nullif(d.last_combat, '00000000-0000-0000-0000-000000000000')), "
+	"last_combat_session_id = coalesce(c.last_combat_session_id, nullif(d.last_combat, "
+	"'00000000-0000-0000-0000-000000000000')), "
 	"updated_at = now() "
 	"FROM unnest($1::bigint[], $2::text[], $3::bool[], $4::text[], $5::bool[], $6::text[], $7::text[], $8::text[], "
 	"$9::timestamptz[], $10::jsonb[], $11::uuid[]) "
@@ -176,7 +178,7 @@ static void queue_columns(struct pg *pg, const struct snapshot *const *snapshots
 		created_at[i] = snapshots[i]->created_at_us;
 		last_combat[i] = snapshots[i]->last_combat;
 	}
-	struct pg_params params = {0};
+	struct pg_params params = { 0 };
 	add_ids(&params, snapshots, n);
 	add_texts(&params, snapshots, n, offsetof(struct snapshot, state));
 	add_bools(&params, snapshots, n, offsetof(struct snapshot, has_current));
@@ -194,12 +196,13 @@ static void queue_columns(struct pg *pg, const struct snapshot *const *snapshots
 void characters_queue_save(struct pg *pg, const struct snapshot *const *snapshots, size_t n)
 {
 	queue_columns(pg, snapshots, n);
-	CLEANUP(release_memory) const struct snapshot **with_stats = must_alloc((n + 1) * sizeof(const struct snapshot *));
+	CLEANUP(release_memory)
+	const struct snapshot **with_stats = must_alloc((n + 1) * sizeof(const struct snapshot *));
 	size_t m = 0;
 	for (size_t i = 0; i < n; i++)
 		if (snapshots[i]->stats.at)
 			with_stats[m++] = snapshots[i];
-	struct pg_params params = {0};
+	struct pg_params params = { 0 };
 	add_ids(&params, with_stats, m);
 	add_documents(&params, with_stats, m, offsetof(struct snapshot, stats));
 	pg_queue(pg, &save_stats, &params);

@@ -18,7 +18,7 @@
  * others. 0/-1 as pg_sync.
  */
 int characters_lock(struct pg *pg, const int64_t *ids, size_t n, bool wait, bool *found, struct pg_rows *columns,
-		    struct error *err);
+	struct error *err);
 
 /* exists[i]: is there a character ids[i]? Outside of any lock. 0/-1 as pg_sync. */
 int characters_exist(struct pg *pg, const int64_t *ids, size_t n, bool *exists, struct error *err);

@@ -1,6 +1,5 @@
 #include "combat_session.h"
 
-
 static const struct pg_statement finished_fights = {
 	"finished_fights",
 	"SELECT session_id FROM combat_history WHERE session_id = ANY ($1::uuid[])",
@@ -8,9 +7,9 @@ static const struct pg_statement finished_fights = {
 
 static int find_finished(struct pg *pg, const struct uuid *ids, size_t n, bool *over, struct error *err)
 {
-	struct pg_params params = {0};
+	struct pg_params params = { 0 };
 	pg_add_uuid_array(&params, ids, n);
-	CLEANUP(pg_rows_release) struct pg_rows rows = {0};
+	CLEANUP(pg_rows_release) struct pg_rows rows = { 0 };
 	if (pg_query(pg, &finished_fights, &params, &rows, err))
 		return -1;
 	/* Finished fights that a cache still names are few: no need of an index. */
@@ -29,7 +28,7 @@ static int find_finished(struct pg *pg, const struct uuid *ids, size_t n, bool *
 const struct session_kind combat_session = {
 	.name = "combat",
 	.field = "combat_session_id",
-	.key_prefixes = {"combat:session:", "cs:"},
+	.key_prefixes = { "combat:session:", "cs:" },
 	.n_key_prefixes = 2,
 	.find_finished = find_finished,
 };

@@ -23,7 +23,7 @@ _Static_assert(DRAIN_TIMEOUT_MS < MARKS_LEASE_MS, "a worker at work must keep it
 struct drain {
 	struct marks marks;
 	bool named;
-	bool under_way;	   /* a round began, and the set was not seen empty since */
+	bool under_way;	 /* a round began, and the set was not seen empty since */
 	int64_t next_ms; /* monotonic: when the next round begins */
 };
 
@@ -37,8 +37,8 @@ static void complain(const struct mark *mark, const char *problem, size_t how_ma
 {
 	metric_add(&counts[COUNT_UNREADABLE], 1);
 	if (how_many < COMPLAINTS_MAX)
-		log_line(LOG_WARN, "mark_set_aside", "%.*s of dirty_accounts: %s", (int)(mark->len < 64 ? mark->len : 64),
-			 mark->member, problem);
+		log_line(LOG_WARN, "mark_set_aside", "%.*s of dirty_accounts: %s",
+			(int)(mark->len < 64 ? mark->len : 64), mark->member, problem);
 }
 
 /* A batch's marks, sorted by what becomes of them. */
@@ -74,7 +74,7 @@ static void judge(struct verdicts *verdicts, const struct mark *mark, const stru
 }
 
 static int save_batch(struct call *call, struct drain *drain, const struct mark_batch *batch, struct scratch *scratch,
-		      size_t *n_settled, struct error *err)
+	size_t *n_settled, struct error *err)
 {
 	struct backup *items = scratch_array(scratch, batch->n + 1, sizeof(*items));
 	struct verdicts verdicts = {
@@ -124,7 +124,7 @@ static int64_t run_once(struct call *call, struct drain *drain, struct error *er
 	struct mark_batch batch;
 	size_t n_settled = 0;
 	if (watch(drain, err) || marks_take(&drain->marks, max, drain->under_way, &scratch, &batch, err) ||
-	    save_batch(call, drain, &batch, &scratch, &n_settled, err))
+		save_batch(call, drain, &batch, &scratch, &n_settled, err))
 		return -1;
 	if (drain->under_way && batch.emptied) {
 		drain->under_way = false;

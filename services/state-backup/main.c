@@ -16,8 +16,10 @@ static const struct command commands[] = {
 };
 
 static const struct timer timers[] = {
-	{ .name = "drain", .help = "Back up the characters marked in dirty_accounts, every BACKUP_INTERVAL",
-		.run = drain_run, .timeout_ms = DRAIN_TIMEOUT_MS },
+	{ .name = "drain",
+		.help = "Back up the characters marked in dirty_accounts, every BACKUP_INTERVAL",
+		.run = drain_run,
+		.timeout_ms = DRAIN_TIMEOUT_MS },
 };
 
 static const struct service state_backup = {

@@ -18,8 +18,8 @@ void marks_init(struct marks *marks, struct kv *kv)
 }
 
 /* Runs a script whose arguments are all NUL-terminated; the answer is the only one and no error. */
-static int run_script(struct kv *kv, const struct kv_script *script, size_t n_keys, const char *const *arguments, size_t n,
-		      struct kv_answers *answers, struct error *err)
+static int run_script(struct kv *kv, const struct kv_script *script, size_t n_keys, const char *const *arguments,
+	size_t n, struct kv_answers *answers, struct error *err)
 {
 	kv_queue_script(kv, script, n_keys, n, arguments, NULL);
 	if (kv_sync(kv, answers, err))
@@ -51,7 +51,8 @@ static const struct kv_script take_marks = {
 	       "  end\n"
 	       "end\n"
 	       "local time = redis.call('TIME')\n"
-	       "return {1 - redis.call('EXISTS', KEYS[1]), time[1], time[2], redis.call('SRANDMEMBER', KEYS[2], ARGV[3])}\n",
+	       "return {1 - redis.call('EXISTS', KEYS[1]), time[1], time[2], redis.call('SRANDMEMBER', KEYS[2], "
+	       "ARGV[3])}\n",
 };
 
 /* The id that a member is, in the one spelling that SADD of a number has; 0 for anything else. */
@@ -80,7 +81,8 @@ static void copy_members(const struct kv_answer *members, struct scratch *scratc
 	}
 }
 
-int marks_take(struct marks *marks, size_t max, bool fetch, struct scratch *scratch, struct mark_batch *batch, struct error *err)
+int marks_take(struct marks *marks, size_t max, bool fetch, struct scratch *scratch, struct mark_batch *batch,
+	struct error *err)
 {
 	char lease_ms[24], max_text[24];
 	const char *arguments[] = {
@@ -93,7 +95,7 @@ int marks_take(struct marks *marks, size_t max, bool fetch, struct scratch *scra
 		number((int64_t)max, max_text),
 		fetch ? "1" : "0",
 	};
-	CLEANUP(kv_answers_release) struct kv_answers answers = {0};
+	CLEANUP(kv_answers_release) struct kv_answers answers = { 0 };
 	if (run_script(marks->kv, &take_marks, 4, arguments, ARRAY_LEN(arguments), &answers, err))
 		return -1;
 	const struct kv_answer *answer = kv_at(&answers, 0);
@@ -106,7 +108,8 @@ int marks_take(struct marks *marks, size_t max, bool fetch, struct scratch *scra
 /* Giving up marks ---------------------------------------------------------------------------------------------------*/
 
 /* One command on a key with all the members behind it. */
-static void queue_members(struct kv *kv, const char *command, const char *key, const struct mark *const *members, size_t n)
+static void queue_members(
+	struct kv *kv, const char *command, const char *key, const struct mark *const *members, size_t n)
 {
 	CLEANUP(release_memory) const char **arguments = must_alloc((n + 2) * sizeof(*arguments));
 	CLEANUP(release_memory) size_t *lens = must_alloc((n + 2) * sizeof(*lens));
@@ -127,7 +130,7 @@ int marks_done(struct marks *marks, const struct mark *const *done, size_t n, st
 		return 0;
 	queue_members(marks->kv, "SREM", marks->processing, done, n);
 	queue_members(marks->kv, "ZREM", ASIDE, done, n);
-	CLEANUP(kv_answers_release) struct kv_answers answers = {0};
+	CLEANUP(kv_answers_release) struct kv_answers answers = { 0 };
 	if (kv_sync(marks->kv, &answers, err))
 		return -1;
 	return kv_check(&answers, err);
@@ -162,7 +165,7 @@ int marks_set_aside(struct marks *marks, const struct mark *const *bad, size_t n
 		lens[i + 3] = bad[i]->len;
 	}
 	kv_queue_script(marks->kv, &set_aside, 2, n + 3, arguments, lens);
-	CLEANUP(kv_answers_release) struct kv_answers answers = {0};
+	CLEANUP(kv_answers_release) struct kv_answers answers = { 0 };
 	if (kv_sync(marks->kv, &answers, err))
 		return -1;
 	return kv_check(&answers, err);
@@ -174,15 +177,16 @@ static const struct kv_script tell_clean = {
 	.lua = "for _, worker in ipairs(redis.call('SMEMBERS', KEYS[1])) do\n"
 	       "  if redis.call('EXISTS', ARGV[1] .. worker) == 1 then return 0 end\n"
 	       "end\n"
-	       "if tonumber(redis.call('GET', KEYS[2]) or 0) < tonumber(ARGV[2]) then redis.call('SET', KEYS[2], ARGV[2]) end\n"
+	       "if tonumber(redis.call('GET', KEYS[2]) or 0) < tonumber(ARGV[2]) then redis.call('SET', KEYS[2], "
+	       "ARGV[2]) end\n"
 	       "return 1\n",
 };
 
 int marks_clean(struct marks *marks, int64_t taken_ms, struct error *err)
 {
 	char taken[24];
-	const char *arguments[] = {WORKERS, CLEAN, DIRTY ":processing:", number(taken_ms, taken)};
-	CLEANUP(kv_answers_release) struct kv_answers answers = {0};
+	const char *arguments[] = { WORKERS, CLEAN, DIRTY ":processing:", number(taken_ms, taken) };
+	CLEANUP(kv_answers_release) struct kv_answers answers = { 0 };
 	return run_script(marks->kv, &tell_clean, 2, arguments, ARRAY_LEN(arguments), &answers, err);
 }
 
@@ -240,7 +244,7 @@ int marks_watch(struct marks *marks, struct marks_state *state, struct error *er
 		DIRTY ":processing:",
 		DIRTY ":lease:",
 	};
-	CLEANUP(kv_answers_release) struct kv_answers answers = {0};
+	CLEANUP(kv_answers_release) struct kv_answers answers = { 0 };
 	if (run_script(marks->kv, &watch_marks, 6, arguments, ARRAY_LEN(arguments), &answers, err))
 		return -1;
 	const struct kv_answer *answer = kv_at(&answers, 0);

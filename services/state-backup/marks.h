@@ -52,7 +52,8 @@ struct mark_batch {
  * What this worker holds, and if fetch is set as many more that it has max of them; renews the lease. In scratch. 0/-1 as
  * kv_command.
  */
-int marks_take(struct marks *marks, size_t max, bool fetch, struct scratch *scratch, struct mark_batch *batch, struct error *err);
+int marks_take(struct marks *marks, size_t max, bool fetch, struct scratch *scratch, struct mark_batch *batch,
+	struct error *err);
 
 /* These are saved, or need no saving: their marks go, also out of those set aside. 0/-1 as kv_sync. */
 int marks_done(struct marks *marks, const struct mark *const *done, size_t n, struct error *err);
@@ -62,10 +63,10 @@ int marks_set_aside(struct marks *marks, const struct mark *const *bad, size_t n
 int marks_clean(struct marks *marks, int64_t taken_ms, struct error *err);
 
 struct marks_state {
-	int64_t waiting;	/* marks not saved yet, those set aside not among them */
+	int64_t waiting; /* marks not saved yet, those set aside not among them */
 	int64_t set_aside;
-	int64_t adopted;	/* from dead workers and those set aside, just now */
-	int64_t oldest_age_ms;	/* no mark waits for longer than this; 0 when none waits */
+	int64_t adopted;       /* from dead workers and those set aside, just now */
+	int64_t oldest_age_ms; /* no mark waits for longer than this; 0 when none waits */
 };
 
 /* Adopts the sets of workers without a lease and the marks set aside whose next try is due, and counts. 0/-1 as kv_command. */

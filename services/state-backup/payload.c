@@ -6,8 +6,8 @@
 
 void payload_add(struct text *payload, const char *bytes, size_t len)
 {
-	const unsigned char head[LENGTH_BYTES] = {
-		(unsigned char)(len >> 24), (unsigned char)(len >> 16), (unsigned char)(len >> 8), (unsigned char)len};
+	const unsigned char head[LENGTH_BYTES] = { (unsigned char)(len >> 24), (unsigned char)(len >> 16),
+		(unsigned char)(len >> 8), (unsigned char)len };
 	text_add(payload, head, sizeof(head));
 	text_add(payload, bytes, len);
 }
@@ -15,7 +15,7 @@ void payload_add(struct text *payload, const char *bytes, size_t len)
 /* The part at *at, which moves behind it; at NULL when it is cut short. */
 static struct bytes next_part(const char **at, const char *end)
 {
-	const struct bytes cut = {0};
+	const struct bytes cut = { 0 };
 	if (end - *at < LENGTH_BYTES)
 		return cut;
 	const unsigned char *head = (const unsigned char *)*at;
@@ -24,7 +24,7 @@ static struct bytes next_part(const char **at, const char *end)
 	if ((size_t)(end - start) < len)
 		return cut;
 	*at = start + len;
-	return (struct bytes){start, len};
+	return (struct bytes){ start, len };
 }
 
 int payload_split(const char *payload, size_t len, struct scratch *scratch, struct bytes **parts, size_t *n)

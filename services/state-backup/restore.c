@@ -99,7 +99,8 @@ static void take_live(struct restore *item, const struct cache *cache, bool repe
 	}
 }
 
-static void look_at(struct restoring *r, struct restore *item, const struct kv_answer *answer, const struct kv_answer *repeat)
+static void look_at(
+	struct restoring *r, struct restore *item, const struct kv_answer *answer, const struct kv_answer *repeat)
 {
 	struct cache cache;
 	const char *problem = cache_take(answer, &cache);
@@ -163,7 +164,7 @@ static void add_named(struct restoring *r, size_t i)
 {
 	const struct cache *cache = &r->caches[i];
 	for (size_t kind = 0; kind < n_session_kinds; kind++) {
-		struct session session = {.char_id = r->ids[i], .kind = kind, .key_id = cache->sessions[kind].at};
+		struct session session = { .char_id = r->ids[i], .kind = kind, .key_id = cache->sessions[kind].at };
 		if (r->items[i]->force || !cache->sessions[kind].len || uuid_parse(session.key_id, &session.id))
 			continue;
 		r->sessions[r->n_sessions++] = session;
@@ -193,7 +194,7 @@ static int find_sessions(struct restoring *r, struct error *err)
 		if (r->locked[item_of(r, saved[k].char_id)] && !(n_named && is_named(r, &saved[k])))
 			r->sessions[r->n_sessions++] = saved[k];
 	if (sessions_find_finished(r->pg, r->sessions, r->n_sessions, err) ||
-	    sessions_restore(r->pg, r->kv, &r->ticket, r->sessions, r->n_sessions, err))
+		sessions_restore(r->pg, r->kv, &r->ticket, r->sessions, r->n_sessions, err))
 		return -1;
 	r->by_kind = scratch_array(r->scratch, r->n * n_session_kinds + 1, sizeof(const struct session *));
 	for (size_t k = 0; k < r->n_sessions; k++) {
@@ -232,7 +233,7 @@ static void add_field(struct arguments *arguments, enum cache_field field, const
 }
 
 static void add_row(struct arguments *arguments, const struct character *row, struct text *location, struct text *bio,
-		    char last_combat[static UUID_TEXT_MAX])
+	char last_combat[static UUID_TEXT_MAX])
 {
 	add(arguments, row->has_last_combat ? "6" : "5");
 	add_field(arguments, CACHE_STATE, row->game_stage, strlen(row->game_stage));
@@ -264,9 +265,9 @@ static void queue_cache(struct restoring *r, size_t i)
 {
 	char cache[CACHE_KEY_MAX], repeat[64], id[24], repeat_ms[24], last_combat[UUID_TEXT_MAX];
 	const struct restore *item = r->items[i];
-	CLEANUP(text_release) struct text location = {0};
-	CLEANUP(text_release) struct text bio = {0};
-	struct arguments arguments = {.n = 0};
+	CLEANUP(text_release) struct text location = { 0 };
+	CLEANUP(text_release) struct text bio = { 0 };
+	struct arguments arguments = { .n = 0 };
 	add(&arguments, r->ticket.key);
 	add(&arguments, cache_key(item->char_id, cache));
 	add(&arguments, DIRTY_KEY);
@@ -310,7 +311,7 @@ static int write_caches(struct restoring *r, int64_t *idle, size_t *n_idle, stru
 	for (size_t i = 0; i < r->n; i++)
 		if (r->locked[i])
 			queue_cache(r, i);
-	CLEANUP(kv_answers_release) struct kv_answers answers = {0};
+	CLEANUP(kv_answers_release) struct kv_answers answers = { 0 };
 	if (kv_sync(r->kv, &answers, err) || kv_check(&answers, err))
 		return -1;
 	bool stale = false;
@@ -344,7 +345,7 @@ static int lock_rows(struct restoring *r, bool wait, struct pg_rows *columns, st
 
 static int restore_locked(struct restoring *r, bool wait, struct error *err)
 {
-	CLEANUP(pg_rows_release) struct pg_rows columns = {0};
+	CLEANUP(pg_rows_release) struct pg_rows columns = { 0 };
 	int64_t *idle = scratch_array(r->scratch, r->n, sizeof(*idle));
 	int64_t *locked = scratch_array(r->scratch, r->n, sizeof(*locked));
 	size_t n_idle = 0, n_locked = 0;
@@ -359,16 +360,16 @@ static int restore_locked(struct restoring *r, bool wait, struct error *err)
 	return pg_sync(r->pg, NULL, 2, err);
 }
 
-static int restore_once(struct pg *pg, struct kv *kv, struct restore *items, size_t n, bool wait, struct scratch *scratch,
-			struct error *err)
+static int restore_once(struct pg *pg, struct kv *kv, struct restore *items, size_t n, bool wait,
+	struct scratch *scratch, struct error *err)
 {
-	struct restoring r = {.pg = pg, .kv = kv, .scratch = scratch};
+	struct restoring r = { .pg = pg, .kv = kv, .scratch = scratch };
 	r.items = scratch_array(scratch, n, sizeof(struct restore *));
 	r.caches = scratch_array(scratch, n, sizeof(*r.caches));
 	r.ids = scratch_array(scratch, n, sizeof(*r.ids));
 	r.locked = scratch_array(scratch, n, sizeof(*r.locked));
 	r.rows = scratch_array(scratch, n, sizeof(*r.rows));
-	CLEANUP(kv_answers_release) struct kv_answers answers = {0};
+	CLEANUP(kv_answers_release) struct kv_answers answers = { 0 };
 	if (look(&r, items, n, &answers, err))
 		return -1;
 	if (!r.n || !restore_locked(&r, wait, err))
@@ -378,8 +379,8 @@ static int restore_once(struct pg *pg, struct kv *kv, struct restore *items, siz
 }
 
 /* Again where Redis was emptied in between. */
-static int restore_surely(struct pg *pg, struct kv *kv, struct restore *items, size_t n, bool wait, struct scratch *scratch,
-			  struct error *err)
+static int restore_surely(struct pg *pg, struct kv *kv, struct restore *items, size_t n, bool wait,
+	struct scratch *scratch, struct error *err)
 {
 	for (int tries = 1;; tries++) {
 		if (!restore_once(pg, kv, items, n, wait, scratch, err))
@@ -387,12 +388,13 @@ static int restore_surely(struct pg *pg, struct kv *kv, struct restore *items, s
 		if (err->code != CODE_CONFLICT)
 			return -1;
 		if (tries == MAX_TRIES)
-			return error_set(err, CODE_UNAVAILABLE, "%d times in a row Redis was emptied during a restore", tries);
+			return error_set(
+				err, CODE_UNAVAILABLE, "%d times in a row Redis was emptied during a restore", tries);
 	}
 }
 
-int restore_characters(struct pg *pg, struct kv *kv, struct restore *items, size_t n, struct scratch *scratch,
-		       struct error *err)
+int restore_characters(
+	struct pg *pg, struct kv *kv, struct restore *items, size_t n, struct scratch *scratch, struct error *err)
 {
 	if (!n)
 		return 0;

@@ -31,9 +31,10 @@ enum restored {
 struct restore {
 	int64_t char_id;
 	bool force;
-	const char *repeat_id; /* of a command that may come again: it is told that it restored, for ten minutes; or NULL */
+	const char *
+		repeat_id; /* of a command that may come again: it is told that it restored, for ten minutes; or NULL */
 	enum restored outcome;
-	const char *state; /* RESTORED, RESTORE_LIVE; in the scratch, as is all below */
+	const char *state;			 /* RESTORED, RESTORE_LIVE; in the scratch, as is all below */
 	const char *sessions[SESSION_KINDS_MAX]; /* NULL: none */
 	const char *problem;
 };
@@ -43,7 +44,7 @@ struct restore {
  * waited for after the rest. 0 and every outcome, or -1 with either store's error: then those that are no longer pending nor locked
  * are done. The caller's thread, whose pg and kv these are.
  */
-int restore_characters(struct pg *pg, struct kv *kv, struct restore *items, size_t n, struct scratch *scratch,
-		       struct error *err);
+int restore_characters(
+	struct pg *pg, struct kv *kv, struct restore *items, size_t n, struct scratch *scratch, struct error *err);
 
 #endif

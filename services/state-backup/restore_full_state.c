@@ -15,8 +15,8 @@ static const struct field request_fields[] = {
 	FIELD(struct request, char_id, .required = true, .min = 1, .max = INT_LIMIT, .help = "the character"),
 	FIELD(struct request, force, .help = "also replace a live cache"),
 };
-const struct schema restore_full_state_request =
-	SCHEMA(struct request, request_fields, .name = "restore_full_state request");
+const struct schema restore_full_state_request = SCHEMA(
+	struct request, request_fields, .name = "restore_full_state request");
 
 struct result {
 	bool restored;
@@ -29,7 +29,8 @@ static const struct field result_fields[] = {
 	FIELD(struct result, sessions, .required = true, .of = &session_entry_schema,
 		.help = "the sessions he is in now, by kind (combat, inventory, scenario)"),
 };
-const struct schema restore_full_state_result = SCHEMA(struct result, result_fields, .name = "restore_full_state result");
+const struct schema restore_full_state_result = SCHEMA(
+	struct result, result_fields, .name = "restore_full_state result");
 
 static int compare_calls(const void *a, const void *b)
 {
@@ -62,11 +63,12 @@ static void finish(struct call *call, const struct restore *item, const struct e
 		return;
 	case RESTORE_UNREADABLE:
 		refuse(call, CODE_CONFLICT, "ac:%lld cannot be restored without force: %s", (long long)item->char_id,
-		       item->problem);
+			item->problem);
 		return;
 	case RESTORE_PENDING:
 	case RESTORE_LOCKED:
-		error_set(&locked, CODE_TIMEOUT, "the row of character %lld was locked for too long", (long long)item->char_id);
+		error_set(&locked, CODE_TIMEOUT, "the row of character %lld was locked for too long",
+			(long long)item->char_id);
 		retry(call, failure ? failure : &locked);
 		return;
 	}
@@ -96,7 +98,8 @@ static void restore_some(struct batch *batch, struct call **calls, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		const struct request *in = call_args(calls[i]);
 		items[i] = (struct restore){
-			.char_id = in->char_id, .force = in->force, .repeat_id = repeat_id_of(calls[i])};
+			.char_id = in->char_id, .force = in->force, .repeat_id = repeat_id_of(calls[i])
+		};
 	}
 	struct error err;
 	const int failed = restore_characters(batch->pg, batch->kv, items, n, &scratch, &err);

@@ -42,7 +42,8 @@ struct result {
 static const struct field result_fields[] = {
 	FIELD(struct result, restored, .required = true, .help = "caches rebuilt"),
 	FIELD(struct result, live, .required = true, .help = "caches that were live already"),
-	FIELD(struct result, failed, .required = true, .of = &failure_schema, .help = "characters that were not restored"),
+	FIELD(struct result, failed, .required = true, .of = &failure_schema,
+		.help = "characters that were not restored"),
 };
 const struct schema restore_page_result = SCHEMA(struct result, result_fields, .name = "restore_page result");
 
@@ -59,7 +60,7 @@ static struct restore *items_of(struct call *call, size_t *n)
 	const struct listed *listed = in->char_ids.items;
 	struct restore *items = scratch_array(&call->scratch, in->char_ids.n, sizeof(*items));
 	for (size_t i = 0; i < in->char_ids.n; i++)
-		items[i] = (struct restore){.char_id = listed[i].char_id, .repeat_id = repeat_id_of(call)};
+		items[i] = (struct restore){ .char_id = listed[i].char_id, .repeat_id = repeat_id_of(call) };
 	qsort(items, in->char_ids.n, sizeof(*items), compare_items);
 	*n = 0;
 	for (size_t i = 0; i < in->char_ids.n; i++)
@@ -73,7 +74,7 @@ static void add_failure(struct result *result, const struct restore *item)
 	struct failure *failures = result->failed.items;
 	failures[result->failed.n++] = (struct failure){
 		.char_id = item->char_id,
-		.problem = item->outcome == RESTORE_UNKNOWN    ? "there is no such character"
+		.problem = item->outcome == RESTORE_UNKNOWN  ? "there is no such character"
 			   : item->outcome == RESTORE_LOCKED ? "its row was locked for too long"
 							     : item->problem,
 	};
@@ -89,7 +90,7 @@ enum outcome restore_page(struct call *call)
 	struct error err;
 	if (restore_characters(call->pg, call->kv, items, n, &scratch, &err))
 		return retry(call, &err);
-	struct result result = {.failed.items = scratch_array(&call->scratch, n, sizeof(struct failure))};
+	struct result result = { .failed.items = scratch_array(&call->scratch, n, sizeof(struct failure)) };
 	for (size_t i = 0; i < n; i++) {
 		if (items[i].outcome == RESTORED) {
 			publish_restored(call, &items[i]);

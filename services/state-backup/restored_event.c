@@ -14,9 +14,9 @@ static const struct schema schema = SCHEMA(struct event, fields, .name = "state-
 
 void publish_restored(struct call *call, const struct restore *item)
 {
-	const struct event event = {.char_id = item->char_id, .state = item->state};
-	const char *message_id =
-		scratch_printf(&call->scratch, "%s:restored:%lld", call->message_id, (long long)item->char_id);
+	const struct event event = { .char_id = item->char_id, .state = item->state };
+	const char *message_id = scratch_printf(
+		&call->scratch, "%s:restored:%lld", call->message_id, (long long)item->char_id);
 	publish_event(call, "restored", message_id, &schema, &event);
 	metric_add(&counts[COUNT_RESTORED], 1);
 }

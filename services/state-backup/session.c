@@ -31,7 +31,8 @@ static const struct pg_statement forget_sessions = {
 	"WHERE k.character_id = s.character_id AND k.kind = s.kind AND k.session_id = s.session_id)",
 };
 
-void sessions_queue_forget(struct pg *pg, const int64_t *char_ids, size_t n_chars, const struct session *sessions, size_t n)
+void sessions_queue_forget(
+	struct pg *pg, const int64_t *char_ids, size_t n_chars, const struct session *sessions, size_t n)
 {
 	CLEANUP(release_memory) const char **kinds = must_alloc((n + 1) * sizeof(*kinds));
 	CLEANUP(release_memory) struct uuid *ids = must_alloc((n + 1) * sizeof(*ids));
@@ -44,7 +45,7 @@ void sessions_queue_forget(struct pg *pg, const int64_t *char_ids, size_t n_char
 		ids[m] = sessions[i].id;
 		owners[m++] = sessions[i].char_id;
 	}
-	struct pg_params params = {0};
+	struct pg_params params = { 0 };
 	pg_add_int8_array(&params, char_ids, n_chars);
 	pg_add_text_array(&params, kinds, m);
 	pg_add_uuid_array(&params, ids, m);

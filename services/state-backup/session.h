@@ -28,7 +28,8 @@ struct session {
 int sessions_find_finished(struct pg *pg, struct session *sessions, size_t n, struct error *err);
 
 /* Queue one statement: these characters are in no other sessions than the given ones that are not over. */
-void sessions_queue_forget(struct pg *pg, const int64_t *char_ids, size_t n_chars, const struct session *sessions, size_t n);
+void sessions_queue_forget(
+	struct pg *pg, const int64_t *char_ids, size_t n_chars, const struct session *sessions, size_t n);
 
 /* The key of a session by a prefix of its kind, in scratch. Any thread. */
 char *session_key(const char *prefix, const char *id, struct scratch *scratch);

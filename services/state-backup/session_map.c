@@ -9,9 +9,9 @@ const struct schema session_entry_schema = SCHEMA(struct session_entry, fields, 
 struct map session_map(const char *const ids[SESSION_KINDS_MAX], struct scratch *scratch)
 {
 	struct session_entry *entries = scratch_array(scratch, n_session_kinds, sizeof(*entries));
-	struct map map = {.items = entries};
+	struct map map = { .items = entries };
 	for (size_t kind = 0; kind < n_session_kinds; kind++)
 		if (ids[kind])
-			entries[map.n++] = (struct session_entry){session_kinds[kind]->name, ids[kind]};
+			entries[map.n++] = (struct session_entry){ session_kinds[kind]->name, ids[kind] };
 	return map;
 }

@@ -19,12 +19,12 @@ static size_t kind_by_name(const char *name)
 	return kind;
 }
 
-int sessions_of(struct pg *pg, const int64_t *char_ids, size_t n_chars, struct scratch *scratch, struct session **sessions,
-		size_t *n, struct error *err)
+int sessions_of(struct pg *pg, const int64_t *char_ids, size_t n_chars, struct scratch *scratch,
+	struct session **sessions, size_t *n, struct error *err)
 {
-	struct pg_params params = {0};
+	struct pg_params params = { 0 };
 	pg_add_int8_array(&params, char_ids, n_chars);
-	CLEANUP(pg_rows_release) struct pg_rows rows = {0};
+	CLEANUP(pg_rows_release) struct pg_rows rows = { 0 };
 	if (pg_query(pg, &last_sessions, &params, &rows, err))
 		return -1;
 	struct session *found = scratch_array(scratch, (size_t)rows.n + 1, sizeof(*found));
@@ -33,7 +33,8 @@ int sessions_of(struct pg *pg, const int64_t *char_ids, size_t n_chars, struct s
 		const size_t kind = kind_by_name(pg_text(&rows, row, 1, NULL));
 		if (kind < n_session_kinds) /* else of a kind that is no more */
 			found[m++] = (struct session){
-				.char_id = pg_int(&rows, row, 0), .kind = kind, .id = pg_uuid(&rows, row, 2)};
+				.char_id = pg_int(&rows, row, 0), .kind = kind, .id = pg_uuid(&rows, row, 2)
+			};
 	}
 	*sessions = found;
 	*n = m;
@@ -86,10 +87,11 @@ struct copy {
 	int64_t ttl_ms; /* 0: for ever */
 };
 
-static struct copy read_copy(const struct pg_rows *rows, int row, const struct session_kind *kind, struct scratch *scratch)
+static struct copy read_copy(
+	const struct pg_rows *rows, int row, const struct session_kind *kind, struct scratch *scratch)
 {
-	struct copy copy = {.prefix = session_key_prefix(kind, pg_text(rows, row, 3, NULL))};
-	struct bytes payload = {0};
+	struct copy copy = { .prefix = session_key_prefix(kind, pg_text(rows, row, 3, NULL)) };
+	struct bytes payload = { 0 };
 	payload.at = pg_text(rows, row, 2, &payload.len);
 	copy.ttl_ms = pg_is_null(rows, row, 4) ? 0 : pg_int(rows, row, 4);
 	if (!payload.at || (!pg_is_null(rows, row, 4) && copy.ttl_ms < 1))
@@ -106,8 +108,8 @@ static struct copy read_copy(const struct pg_rows *rows, int row, const struct s
 	return copy;
 }
 
-static void queue_write(struct kv *kv, const struct ticket *ticket, const struct session *session, const struct copy *copy,
-			struct scratch *scratch)
+static void queue_write(struct kv *kv, const struct ticket *ticket, const struct session *session,
+	const struct copy *copy, struct scratch *scratch)
 {
 	const struct session_kind *kind = session_kinds[session->kind];
 	const size_t n_keys = 1 + kind->n_key_prefixes, n = n_keys + 4 + copy->n_parts;
@@ -132,7 +134,8 @@ static void queue_write(struct kv *kv, const struct ticket *ticket, const struct
 	kv_queue_script(kv, &write_session, n_keys, n, arguments, lens);
 }
 
-static int read_copies(struct pg *pg, struct session *const *sessions, size_t n, struct pg_rows *rows, struct error *err)
+static int read_copies(
+	struct pg *pg, struct session *const *sessions, size_t n, struct pg_rows *rows, struct error *err)
 {
 	int32_t places[SESSION_CHUNK];
 	const char *kinds[SESSION_CHUNK];
@@ -142,30 +145,30 @@ static int read_copies(struct pg *pg, struct session *const *sessions, size_t n,
 		kinds[i] = session_kinds[sessions[i]->kind]->name;
 		ids[i] = sessions[i]->id;
 	}
-	struct pg_params params = {0};
+	struct pg_params params = { 0 };
 	pg_add_int4_array(&params, places, n);
 	pg_add_text_array(&params, kinds, n);
 	pg_add_uuid_array(&params, ids, n);
 	return pg_query(pg, &newest_copies, &params, rows, err);
 }
 
-static int restore_chunk(struct pg *pg, struct kv *kv, const struct ticket *ticket, struct session *const *sessions, size_t n,
-			 struct error *err)
+static int restore_chunk(struct pg *pg, struct kv *kv, const struct ticket *ticket, struct session *const *sessions,
+	size_t n, struct error *err)
 {
-	CLEANUP(pg_rows_release) struct pg_rows rows = {0};
+	CLEANUP(pg_rows_release) struct pg_rows rows = { 0 };
 	if (read_copies(pg, sessions, n, &rows, err))
 		return -1;
 	/* As large as the sessions are: a cap would lose one. */
 	CLEANUP(scratch_release) struct scratch work;
 	scratch_init(&work, SIZE_MAX);
-	struct copy copies[SESSION_CHUNK] = {{0}};
+	struct copy copies[SESSION_CHUNK] = { { 0 } };
 	for (int row = 0; row < rows.n; row++) {
 		const size_t i = (size_t)pg_int(&rows, row, 0);
 		copies[i] = read_copy(&rows, row, session_kinds[sessions[i]->kind], &work);
 	}
 	for (size_t i = 0; i < n; i++)
 		queue_write(kv, ticket, sessions[i], &copies[i], &work);
-	CLEANUP(kv_answers_release) struct kv_answers answers = {0};
+	CLEANUP(kv_answers_release) struct kv_answers answers = { 0 };
 	if (kv_sync(kv, &answers, err) || kv_check(&answers, err))
 		return -1;
 	for (size_t i = 0; i < n; i++) {
@@ -178,7 +181,7 @@ static int restore_chunk(struct pg *pg, struct kv *kv, const struct ticket *tick
 }
 
 int sessions_restore(struct pg *pg, struct kv *kv, const struct ticket *ticket, struct session *sessions, size_t n,
-		     struct error *err)
+	struct error *err)
 {
 	struct session *chunk[SESSION_CHUNK];
 	size_t m = 0;

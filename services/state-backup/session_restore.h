@@ -8,8 +8,8 @@
 #include "session.h"
 
 /* The sessions that the characters were last saved in, in scratch, ordered by character. 0/-1 as pg_sync. */
-int sessions_of(struct pg *pg, const int64_t *char_ids, size_t n_chars, struct scratch *scratch, struct session **sessions,
-		size_t *n, struct error *err);
+int sessions_of(struct pg *pg, const int64_t *char_ids, size_t n_chars, struct scratch *scratch,
+	struct session **sessions, size_t *n, struct error *err);
 
 /* Proof that Redis was not emptied, nor its holder asleep, since it was taken. */
 struct ticket {
@@ -25,6 +25,6 @@ void ticket_queue(struct kv *kv, struct ticket *ticket);
  * Within the transaction that locked the characters. 0; -1 with the error of either store; conflict when the ticket is gone.
  */
 int sessions_restore(struct pg *pg, struct kv *kv, const struct ticket *ticket, struct session *sessions, size_t n,
-		     struct error *err);
+	struct error *err);
 
 #endif

@@ -25,10 +25,12 @@ static const struct pg_statement save_sessions = {
 	"INSERT INTO session_snapshots "
 	"(kind, session_id, character_id, storage, payload, key_prefix, expires_at, read_at, saved_at) "
 	"SELECT d.kind, d.session_id, d.character_id, d.storage, d.payload, d.key_prefix, "
-	"CASE WHEN d.ttl_ms >= 0 THEN statement_timestamp() + d.ttl_ms * interval '1 millisecond' END, d.read_at, now() "
+	"CASE WHEN d.ttl_ms >= 0 THEN statement_timestamp() + d.ttl_ms * interval '1 millisecond' END, d.read_at, "
+	"now() "
 	"FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::text[], $5::bytea[], $6::text[], $7::bigint[], "
 	"$8::timestamptz[]) AS d (kind, session_id, character_id, storage, payload, key_prefix, ttl_ms, read_at) "
-	"ON CONFLICT (kind, session_id, character_id) DO UPDATE SET storage = excluded.storage, payload = excluded.payload, "
+	"ON CONFLICT (kind, session_id, character_id) DO UPDATE SET storage = excluded.storage, payload = "
+	"excluded.payload, "
 	"key_prefix = excluded.key_prefix, expires_at = excluded.expires_at, read_at = excluded.read_at, "
 	"saved_at = excluded.saved_at",
 };
@@ -81,8 +83,8 @@ static void take_payload(struct rows_to_save *rows, const char *type, const stru
 	}
 }
 
-static void take_session(struct rows_to_save *rows, struct session *session, const struct kv_answer *answer,
-			 struct scratch *scratch)
+static void take_session(
+	struct rows_to_save *rows, struct session *session, const struct kv_answer *answer, struct scratch *scratch)
 {
 	const struct session_kind *kind = session_kinds[session->kind];
 	const int64_t place = kv_kind(answer) == KV_ARRAY ? kv_integer(kv_item(answer, 0), 0) : 0;
@@ -95,7 +97,7 @@ static void take_session(struct rows_to_save *rows, struct session *session, con
 	take_payload(rows, type, kv_item(answer, 5));
 	if (!rows->storages[n]) {
 		session->problem = scratch_printf(scratch, "%s%s is a %s: neither a string nor a hash",
-						  kind->key_prefixes[place - 1], session->key_id, type);
+			kind->key_prefixes[place - 1], session->key_id, type);
 		return;
 	}
 	rows->kinds[n] = kind->name;
@@ -110,7 +112,7 @@ static void take_session(struct rows_to_save *rows, struct session *session, con
 
 static int write_rows(struct pg *pg, const struct rows_to_save *rows, struct error *err)
 {
-	struct pg_params params = {0};
+	struct pg_params params = { 0 };
 	pg_add_text_array(&params, rows->kinds, rows->n);
 	pg_add_uuid_array(&params, rows->ids, rows->n);
 	pg_add_int8_array(&params, rows->char_ids, rows->n);
@@ -122,21 +124,22 @@ static int write_rows(struct pg *pg, const struct rows_to_save *rows, struct err
 	return pg_query(pg, &save_sessions, &params, NULL, err);
 }
 
-static int save_chunk(struct pg *pg, struct kv *kv, struct session **sessions, size_t n, struct scratch *scratch,
-		      struct error *err)
+static int save_chunk(
+	struct pg *pg, struct kv *kv, struct session **sessions, size_t n, struct scratch *scratch, struct error *err)
 {
 	for (size_t i = 0; i < n; i++)
 		queue_reads(kv, sessions[i], 1, scratch);
-	CLEANUP(kv_answers_release) struct kv_answers answers = {0};
+	CLEANUP(kv_answers_release) struct kv_answers answers = { 0 };
 	if (kv_sync(kv, &answers, err))
 		return -1;
-	CLEANUP(release_rows) struct rows_to_save rows = {0};
+	CLEANUP(release_rows) struct rows_to_save rows = { 0 };
 	for (size_t i = 0; i < n; i++)
 		take_session(&rows, sessions[i], kv_at(&answers, i), scratch);
 	return rows.n ? write_rows(pg, &rows, err) : 0;
 }
 
-int sessions_save(struct pg *pg, struct kv *kv, struct session *sessions, size_t n, struct scratch *scratch, struct error *err)
+int sessions_save(
+	struct pg *pg, struct kv *kv, struct session *sessions, size_t n, struct scratch *scratch, struct error *err)
 {
 	struct session *chunk[SESSION_CHUNK];
 	size_t m = 0;

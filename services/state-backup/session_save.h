@@ -14,6 +14,7 @@
  * Reads those that are not over from Redis and writes their copies; .there is false for one whose key is gone, and then its copy,
  * if there is one, stays. Within the transaction that locked the characters. 0, or -1 with the error of either store.
  */
-int sessions_save(struct pg *pg, struct kv *kv, struct session *sessions, size_t n, struct scratch *scratch, struct error *err);
+int sessions_save(
+	struct pg *pg, struct kv *kv, struct session *sessions, size_t n, struct scratch *scratch, struct error *err);
 
 #endif

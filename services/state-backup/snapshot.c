@@ -6,7 +6,12 @@
 #include "json.h"
 
 const char *const cache_field_names[CACHE_FIELDS] = {
-	"state", "location", "bio", "stats", "vitals", "last_combat_session_id",
+	"state",
+	"location",
+	"bio",
+	"stats",
+	"vitals",
+	"last_combat_session_id",
 };
 
 bool cache_is_empty(const struct cache *cache)
@@ -43,7 +48,7 @@ static const cJSON *read_json(struct reading *r, enum cache_field field, const s
 	const cJSON *json = json_parse(value->at, value->len, r->work, &err);
 	if (!json)
 		wrong(r, cache_field_names[field], NULL,
-		      err.code == CODE_INVALID_JSON ? "is not JSON" : "is JSON that cannot be stored");
+			err.code == CODE_INVALID_JSON ? "is not JSON" : "is JSON that cannot be stored");
 	else if (object && !cJSON_IsObject(json))
 		wrong(r, cache_field_names[field], NULL, "is not an object");
 	else
@@ -52,7 +57,8 @@ static const cJSON *read_json(struct reading *r, enum cache_field field, const s
 }
 
 /* A member that is a string; *out is untouched when it is absent, NULL when it is null. True when it is there. */
-static bool read_member(struct reading *r, enum cache_field field, const cJSON *object, const char *member, const char **out)
+static bool read_member(
+	struct reading *r, enum cache_field field, const cJSON *object, const char *member, const char **out)
 {
 	const cJSON *value = cJSON_GetObjectItemCaseSensitive(object, member);
 	if (!value)
@@ -106,7 +112,8 @@ static void read_bio(struct reading *r, const struct bytes *value, struct snapsh
 		out->created_at_us = 0;
 }
 
-static void read_document(struct reading *r, enum cache_field field, const struct bytes *value, bool object, struct bytes *out)
+static void read_document(
+	struct reading *r, enum cache_field field, const struct bytes *value, bool object, struct bytes *out)
 {
 	if (value->at && read_json(r, field, value, object))
 		*out = *value;
@@ -120,11 +127,11 @@ static void read_uuid(struct reading *r, const char *field, const struct bytes *
 		wrong(r, field, NULL, "is not a UUID");
 }
 
-const char *snapshot_read(int64_t char_id, const struct cache *cache, struct scratch *keep, struct scratch *work,
-			  struct snapshot *out)
+const char *snapshot_read(
+	int64_t char_id, const struct cache *cache, struct scratch *keep, struct scratch *work, struct snapshot *out)
 {
-	struct reading r = {.keep = keep, .work = work};
-	struct snapshot found = {.char_id = char_id, .live = cache_is_live(cache)};
+	struct reading r = { .keep = keep, .work = work };
+	struct snapshot found = { .char_id = char_id, .live = cache_is_live(cache) };
 	read_state(&r, &cache->fields[CACHE_STATE], &found);
 	read_location(&r, &cache->fields[CACHE_LOCATION], &found);
 	read_bio(&r, &cache->fields[CACHE_BIO], &found);
@@ -132,7 +139,7 @@ const char *snapshot_read(int64_t char_id, const struct cache *cache, struct scr
 	read_document(&r, CACHE_VITALS, &cache->fields[CACHE_VITALS], true, &found.vitals);
 	const char *last_combat = cache->fields[CACHE_LAST_COMBAT].at;
 	if (last_combat && uuid_parse(last_combat, &found.last_combat))
-		found.last_combat = (struct uuid){{0}}; /* only ever a hint: the database knows */
+		found.last_combat = (struct uuid){ { 0 } }; /* only ever a hint: the database knows */
 	for (size_t kind = 0; kind < n_session_kinds; kind++)
 		read_uuid(&r, session_kinds[kind]->field, &cache->sessions[kind], &found.sessions[kind]);
 	if (!r.problem)

@@ -15,15 +15,7 @@
 #include "uuid.h"
 
 /* The hash's fields, before those of the session kinds. */
-enum cache_field {
-	CACHE_STATE,
-	CACHE_LOCATION,
-	CACHE_BIO,
-	CACHE_STATS,
-	CACHE_VITALS,
-	CACHE_LAST_COMBAT,
-	CACHE_FIELDS
-};
+enum cache_field { CACHE_STATE, CACHE_LOCATION, CACHE_BIO, CACHE_STATS, CACHE_VITALS, CACHE_LAST_COMBAT, CACHE_FIELDS };
 extern const char *const cache_field_names[CACHE_FIELDS];
 
 /* Strings that become columns are no longer than this, in bytes. */
@@ -51,7 +43,7 @@ struct snapshot {
 	bool has_current, has_prev;
 	const char *current, *prev; /* NULL is a value here: nowhere */
 	const char *name, *gender;
-	int64_t created_at_us; /* 0: none */
+	int64_t created_at_us;	    /* 0: none */
 	struct bytes stats, vitals; /* JSON */
 	struct uuid last_combat;
 	struct uuid sessions[SESSION_KINDS_MAX];
@@ -61,8 +53,8 @@ struct snapshot {
  * Reads the cache. Strings live in keep or are the cache's own; work is for the meantime. NULL, or what makes the cache unreadable,
  * naming the field (text in keep); then *out is not to be used. Any thread.
  */
-const char *snapshot_read(int64_t char_id, const struct cache *cache, struct scratch *keep, struct scratch *work,
-			  struct snapshot *out);
+const char *snapshot_read(
+	int64_t char_id, const struct cache *cache, struct scratch *keep, struct scratch *work, struct snapshot *out);
 
 /* Write the fields location and bio as the cache has them. Any thread. */
 void snapshot_write_location(struct text *out, const char *current, const char *prev);

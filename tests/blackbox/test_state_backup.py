@@ -62,6 +62,17 @@ def in_fight(redis, char_id, ttl=None, **changed):
     return session_id
 
 
+def replies_to(amqp, sent):
+    """The replies to many requests, in their order."""
+
+    def all_there():
+        amqp.connection.process_data_events(time_limit=0.01)
+        found = {reply.properties.correlation_id: reply for reply in amqp.requests.replies}
+        return all(i in found for i in sent) and [found[i] for i in sent]
+
+    return wait_for(all_there, 30, interval=0, what=f"{len(sent)} replies")
+
+
 # Restore ------------------------------------------------------------------------------------------------------------
 
 
@@ -179,7 +190,7 @@ def test_a_repeated_command_answers_and_announces_the_same(amqp, redis, new_char
 def test_two_of_one_character_together(amqp, redis, new_character):
     char_id = new_character()
     ids = [amqp.request(RESTORE, {"char_id": char_id}) for _ in range(20)]
-    replies = [amqp.requests.wait(i, 10).result for i in ids]
+    replies = [reply.result for reply in replies_to(amqp, ids)]
     assert [r["restored"] for r in replies].count(True) == 1
     assert {r["state"] for r in replies} == {"idle"}
 
@@ -261,11 +272,11 @@ def test_many_at_once_each_as_its_own(amqp, redis, sql):
     for char_id in ids:
         redis.hset(f"ac:{char_id}", mapping=full_cache(state=f"s{char_id}"))
     sent = [amqp.request(BACKUP, {"char_id": char_id}) for char_id in ids + ids[:100]]
-    assert all(amqp.requests.wait(i, 20).result["saved"] for i in sent)
+    assert all(reply.result["saved"] for reply in replies_to(amqp, sent))
     assert sql("SELECT count(*) FROM characters WHERE id = ANY (%s) AND game_stage = 's' || id", ids) == [(1500,)]
     redis.flushdb()
     sent = [amqp.request(RESTORE, {"char_id": char_id}) for char_id in ids]
-    assert all(amqp.requests.wait(i, 20).result["restored"] for i in sent)
+    assert all(reply.result["restored"] for reply in replies_to(amqp, sent))
     assert all(redis.hget(f"ac:{char_id}", "state") == f"s{char_id}" for char_id in ids)
 
 
@@ -426,8 +437,8 @@ def test_unreadable_neighbours_hold_up_nobody(amqp, redis, sql, new_character):
     redis.delete(f"combat:session:{session_id}")
     redis.rpush(f"combat:session:{session_id}", "a list")
     redis.hset(f"ac:{bad[3]}", mapping=full_cache(vitals='{"hp": "' + "x" * 100 + "\\u0001\", \"a\": 1e-400}"))
-    sent = [(i, amqp.request(BACKUP, {"char_id": i})) for i in good + bad]
-    replies = {i: amqp.requests.wait(c, 10) for i, c in sent}
+    sent = [amqp.request(BACKUP, {"char_id": i}) for i in good + bad]
+    replies = dict(zip(good + bad, replies_to(amqp, sent)))
     assert all(replies[i].result["saved"] for i in good)
     assert [replies[i].code for i in bad[:3]] == ["conflict"] * 3
     assert sql("SELECT count(*) FROM characters WHERE id = ANY (%s) AND game_stage = 'exploring'", good) == [(30,)]

@@ -185,7 +185,6 @@ void pg_rollback(struct pg *pg)
 	/* At once, for the row locks' sake; closing the connection does it as well. */
 	if (clock_left_ms(pg->deadline_ms) == 0 || pg_exchange(pg, NULL, NULL) != PG_DONE)
 		pg_disconnect(pg);
-	pg->server_timeout_ms = PG_TIMEOUT_UNKNOWN;
 }
 
 void pg_bar(struct pg *pg, bool barred)

@@ -201,7 +201,7 @@ static void a_large_pipeline_flows_both_ways(void)
 
 static void a_server_that_waits_for_us_to_read(void)
 {
-	enum { N = 1000, SIZE = 4096, ANSWER = 65536 };
+	enum { N = 5000, SIZE = 4096, ANSWER = 16384 }; /* far more than sockets buffer, both ways */
 	/* It reads at most SIZE bytes, answers those, and blocks until its answer is taken: at least one answer a command. */
 	CLEANUP(text_release) struct text answer = { 0 };
 	CLEANUP(release_memory) char *bytes = must_zalloc(ANSWER);

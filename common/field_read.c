@@ -207,7 +207,7 @@ static void read_map(
 		item += field->of->size;
 		map->n++;
 	}
-	if (map->n > 1 && !reader->full)
+	if (item && map->n > 1 && !reader->full)
 		sort_items(reader, at, field->of, map);
 }
 

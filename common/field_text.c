@@ -66,7 +66,7 @@ static int read_int(const struct source *source, int64_t *value)
 {
 	const struct field *field = source->field;
 	char reason[REASON_MAX];
-	int64_t number;
+	int64_t number = 0;
 
 	if (field->unit == UNIT_OFF && !strcmp(source->text, "off")) {
 		*value = 0;

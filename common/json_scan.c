@@ -211,7 +211,7 @@ static int scan_number(struct scan *scan, const struct place *place)
 {
 	const char *from = scan->at;
 	const char *digits;
-	bool powers, whole;
+	bool powers = false, whole;
 	size_t n;
 
 	take(scan, '-');

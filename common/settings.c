@@ -108,11 +108,11 @@ static const char *read_file(const struct loader *loader, const char *name, cons
 /* *value becomes what was given for the row, NULL when nothing was. */
 static int find_value(const struct loader *loader, const char *name, const char **value)
 {
-	CLEANUP(release_memory) char *file_name = must_alloc(strlen(name) + sizeof(FILE_SUFFIX));
+	size_t size = strlen(name) + sizeof(FILE_SUFFIX);
+	CLEANUP(release_memory) char *file_name = must_alloc(size);
 	const char *path;
 
-	memcpy(file_name, name, strlen(name));
-	memcpy(file_name + strlen(name), FILE_SUFFIX, sizeof(FILE_SUFFIX));
+	snprintf(file_name, size, "%s%s", name, FILE_SUFFIX);
 	*value = find_argument(loader, name);
 	path = find_argument(loader, file_name);
 	if (!*value && !path) {

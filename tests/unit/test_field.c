@@ -122,70 +122,69 @@ static void reads_every_kind(void)
 	CHECK_STR(every.alone->text, "w");
 }
 
+static const struct {
+	const char *json, *problems;
+} wrong[] = {
+	{ "{}", "count: is required" },
+	{ "[]", ": must be an object, not an array" },
+	{ "null", ": must be an object, not null" },
+	{ "{\"count\":null}", "count: must be an integer, not null" },
+	{ "{\"count\":\"1\"}", "count: must be an integer, not a string" },
+	{ "{\"count\":1.5}", "count: must be an integer" },
+	{ "{\"count\":0}", "count: must be between 1 and 64" },
+	{ "{\"count\":65}", "count: must be between 1 and 64" },
+	{ "{\"count\":1e300}", "count: must be between 1 and 64" },
+	{ "{\"count\":1,\"count\":2}", "count: appears twice" },
+	{ "{\"count\":1,\"count\":\"x\",\"count\":3}", "count: appears twice\ncount: appears twice" },
+	{ "{\"count\":1,\"c\\u006funt\":2}", "count: appears twice" },
+	{ "{\"count\":1,\"maybe\":0}", "maybe: must be at least 1" },
+	{ "{\"count\":1,\"maybe\":9007199254740992}", "maybe: must be between 1 and 9007199254740991" },
+	{ "{\"count\":1,\"inner\":{\"left\":9007199254740992}}",
+		"inner.left: must be between -9007199254740991 and 9007199254740991" },
+	{ "{\"count\":1,\"inner\":{\"left\":-9007199254740991}}", "" },
+	{ "{\"count\":1,\"ratio\":true}", "ratio: must be a number, not true or false" },
+	{ "{\"count\":1,\"name\":\"ab\"}", "name: must be 3 to 8 characters long" },
+	{ "{\"count\":1,\"name\":\"\xd0\x96\xd0\x96\xd0\x96\xd0\x96\xd0\x96\xd0\x96\xd0\x96\xd0\x96\"}", "" },
+	{ "{\"count\":1,\"name\":null}", "name: must be a string, not null" },
+	{ "{\"count\":1,\"colour\":\"pink\"}", "colour: must be one of red, green, blue" },
+	{ "{\"count\":1,\"colour\":1}", "colour: must be one of red, green, blue, not a number" },
+	{ "{\"count\":1,\"id\":\"x\"}", "id: must be a UUID such as 0b9c0c1e-7a0e-4a53-9f3e-0d5a2f1a6b11" },
+	{ "{\"count\":1,\"id\":null}", "" },
+	{ "{\"count\":1,\"at\":\"2026-02-30T00:00:00Z\"}", "at: must be a time such as 2026-01-31T12:00:00.000Z" },
+	{ "{\"count\":1,\"words\":[\"\"]}", "words.0: must not be empty" },
+	{ "{\"count\":1,\"words\":[\"a\",\"b\",\"c\",\"d\",\"e\"]}", "words: must have at most 4 entries" },
+	{ "{\"count\":1,\"words\":{}}", "words: must be an array, not an object" },
+	{ "{\"count\":1,\"pairs\":[{\"left\":1},{\"right\":6},3]}",
+		"pairs.1.right: must be between -5 and 5\npairs.1.left: is required\n"
+		"pairs.2: must be an object, not a number" },
+	{ "{\"count\":1,\"scores\":{\"01\":1}}", "scores.01: the key must be a whole number in decimal" },
+	{ "{\"count\":1,\"scores\":{\"-0\":1}}", "scores.-0: the key must be a whole number in decimal" },
+	{ "{\"count\":1,\"scores\":{\"+1\":1}}", "scores.+1: the key must be a whole number in decimal" },
+	{ "{\"count\":1,\"scores\":{\"\":1}}", "scores.: the key must be a whole number in decimal" },
+	{ "{\"count\":1,\"scores\":{\"0\":1}}", "scores.0: the key must be at least 1" },
+	{ "{\"count\":1,\"scores\":{\"9007199254740992\":1}}",
+		"scores.9007199254740992: the key must be between 1 and 9007199254740991" },
+	{ "{\"count\":1,\"scores\":{\"7\":1,\"8\":1,\"7\":2}}", "scores.7: appears twice" },
+	{ "{\"count\":1,\"scores\":{\"7\":-1}}", "scores.7: must be between 0 and 1000" },
+	{ "{\"count\":1,\"groups\":{\"a\":{\"pair\":{}}}}", "groups.a.pair.left: is required" },
+	{ "{\"count\":1,\"groups\":{\"a\":{}}}", "groups.a.pair: is required" },
+	{ "{\"count\":1,\"groups\":{\"a\":{\"pair\":{\"left\":1},\"words\":[\"x\",7]}}}",
+		"groups.a.words.1: must be a string, not a number" },
+	{ "{\"count\":1,\"groups\":{\"\":{\"pair\":{\"left\":1}}}}", "groups.: the key must not be empty" },
+	{ "{\"count\":1,\"marks\":{\"x\":true}}", "marks.x: the key must be a UUID" },
+	{ "{\"count\":1,\"marks\":{\"0b9c0c1e-7a0e-4a53-9f3e-0d5a2f1a6b11\":true,"
+	  "\"0B9C0C1E-7A0E-4A53-9F3E-0D5A2F1A6B11\":true}}",
+		"marks.0b9c0c1e-7a0e-4a53-9f3e-0d5a2f1a6b11: appears twice" },
+	{ "{\"count\":1,\"other\":[]}", "other: must be an object, not an array" },
+	{ "{\"count\":1,\"alone\":null}", "alone: must be a string, not null" },
+	{ "{\"count\":1,\"unknown\":1,\"unknown\":2}", "" },
+};
+
 static void names_every_problem(void)
 {
-	static const struct {
-		const char *json, *problems;
-	} cases[] = {
-		{ "{}", "count: is required" },
-		{ "[]", ": must be an object, not an array" },
-		{ "null", ": must be an object, not null" },
-		{ "{\"count\":null}", "count: must be an integer, not null" },
-		{ "{\"count\":\"1\"}", "count: must be an integer, not a string" },
-		{ "{\"count\":1.5}", "count: must be an integer" },
-		{ "{\"count\":0}", "count: must be between 1 and 64" },
-		{ "{\"count\":65}", "count: must be between 1 and 64" },
-		{ "{\"count\":1e300}", "count: must be between 1 and 64" },
-		{ "{\"count\":1,\"count\":2}", "count: appears twice" },
-		{ "{\"count\":1,\"count\":\"x\",\"count\":3}", "count: appears twice\ncount: appears twice" },
-		{ "{\"count\":1,\"c\\u006funt\":2}", "count: appears twice" },
-		{ "{\"count\":1,\"maybe\":0}", "maybe: must be at least 1" },
-		{ "{\"count\":1,\"maybe\":9007199254740992}", "maybe: must be between 1 and 9007199254740991" },
-		{ "{\"count\":1,\"inner\":{\"left\":9007199254740992}}",
-			"inner.left: must be between -9007199254740991 and 9007199254740991" },
-		{ "{\"count\":1,\"inner\":{\"left\":-9007199254740991}}", "" },
-		{ "{\"count\":1,\"ratio\":true}", "ratio: must be a number, not true or false" },
-		{ "{\"count\":1,\"name\":\"ab\"}", "name: must be 3 to 8 characters long" },
-		{ "{\"count\":1,\"name\":\"\xd0\x96\xd0\x96\xd0\x96\xd0\x96\xd0\x96\xd0\x96\xd0\x96\xd0\x96\"}", "" },
-		{ "{\"count\":1,\"name\":null}", "name: must be a string, not null" },
-		{ "{\"count\":1,\"colour\":\"pink\"}", "colour: must be one of red, green, blue" },
-		{ "{\"count\":1,\"colour\":1}", "colour: must be one of red, green, blue, not a number" },
-		{ "{\"count\":1,\"id\":\"x\"}", "id: must be a UUID such as 0b9c0c1e-7a0e-4a53-9f3e-0d5a2f1a6b11" },
-		{ "{\"count\":1,\"id\":null}", "" },
-		{ "{\"count\":1,\"at\":\"2026-02-30T00:00:00Z\"}",
-			"at: must be a time such as 2026-01-31T12:00:00.000Z" },
-		{ "{\"count\":1,\"words\":[\"\"]}", "words.0: must not be empty" },
-		{ "{\"count\":1,\"words\":[\"a\",\"b\",\"c\",\"d\",\"e\"]}", "words: must have at most 4 entries" },
-		{ "{\"count\":1,\"words\":{}}", "words: must be an array, not an object" },
-		{ "{\"count\":1,\"pairs\":[{\"left\":1},{\"right\":6},3]}",
-			"pairs.1.right: must be between -5 and 5\npairs.1.left: is required\n"
-			"pairs.2: must be an object, not a number" },
-		{ "{\"count\":1,\"scores\":{\"01\":1}}", "scores.01: the key must be a whole number in decimal" },
-		{ "{\"count\":1,\"scores\":{\"-0\":1}}", "scores.-0: the key must be a whole number in decimal" },
-		{ "{\"count\":1,\"scores\":{\"+1\":1}}", "scores.+1: the key must be a whole number in decimal" },
-		{ "{\"count\":1,\"scores\":{\"\":1}}", "scores.: the key must be a whole number in decimal" },
-		{ "{\"count\":1,\"scores\":{\"0\":1}}", "scores.0: the key must be at least 1" },
-		{ "{\"count\":1,\"scores\":{\"9007199254740992\":1}}",
-			"scores.9007199254740992: the key must be between 1 and 9007199254740991" },
-		{ "{\"count\":1,\"scores\":{\"7\":1,\"8\":1,\"7\":2}}", "scores.7: appears twice" },
-		{ "{\"count\":1,\"scores\":{\"7\":-1}}", "scores.7: must be between 0 and 1000" },
-		{ "{\"count\":1,\"groups\":{\"a\":{\"pair\":{}}}}", "groups.a.pair.left: is required" },
-		{ "{\"count\":1,\"groups\":{\"a\":{}}}", "groups.a.pair: is required" },
-		{ "{\"count\":1,\"groups\":{\"a\":{\"pair\":{\"left\":1},\"words\":[\"x\",7]}}}",
-			"groups.a.words.1: must be a string, not a number" },
-		{ "{\"count\":1,\"groups\":{\"\":{\"pair\":{\"left\":1}}}}", "groups.: the key must not be empty" },
-		{ "{\"count\":1,\"marks\":{\"x\":true}}", "marks.x: the key must be a UUID" },
-		{ "{\"count\":1,\"marks\":{\"0b9c0c1e-7a0e-4a53-9f3e-0d5a2f1a6b11\":true,"
-		  "\"0B9C0C1E-7A0E-4A53-9F3E-0D5A2F1A6B11\":true}}",
-			"marks.0b9c0c1e-7a0e-4a53-9f3e-0d5a2f1a6b11: appears twice" },
-		{ "{\"count\":1,\"other\":[]}", "other: must be an object, not an array" },
-		{ "{\"count\":1,\"alone\":null}", "alone: must be a string, not null" },
-		{ "{\"count\":1,\"unknown\":1,\"unknown\":2}", "" },
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
-		if (!CHECK_STR(read_every(cases[i].json), cases[i].problems))
-			fprintf(stderr, "\tfor %s\n", cases[i].json);
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
+		if (!CHECK_STR(read_every(wrong[i].json), wrong[i].problems))
+			fprintf(stderr, "\tfor %s\n", wrong[i].json);
 }
 
 static void keeps_the_first_problems(void)

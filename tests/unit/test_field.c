@@ -132,6 +132,7 @@ static const struct {
 	{ "{\"count\":\"1\"}", "count: must be an integer, not a string" },
 	{ "{\"count\":1.5}", "count: must be an integer" },
 	{ "{\"count\":0}", "count: must be between 1 and 64" },
+	{ "{\"count\":64}", "" },
 	{ "{\"count\":65}", "count: must be between 1 and 64" },
 	{ "{\"count\":1e300}", "count: must be between 1 and 64" },
 	{ "{\"count\":1,\"count\":2}", "count: appears twice" },

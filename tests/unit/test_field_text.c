@@ -78,6 +78,7 @@ struct knobs {
 	const char *key;
 	int colour;
 	struct list delays;
+	struct list keys;
 };
 struct delay {
 	int64_t ms;
@@ -85,6 +86,7 @@ struct delay {
 static const struct field delay_fields[] = { FIELD(
 	struct delay, ms, .as = "", .unit = UNIT_MS, .min = 1, .max = 600000) };
 static const struct schema delay_schema = SCHEMA(struct delay, delay_fields);
+static const struct schema key_schema = SCHEMA(struct word, word_fields);
 static const struct field knobs_fields[] = {
 	FIELD(struct knobs, on),
 	FIELD(struct knobs, number, .min = 1, .max = 64),
@@ -95,6 +97,7 @@ static const struct field knobs_fields[] = {
 	FIELD(struct knobs, key, .secret = true, .max = 4),
 	FIELD(struct knobs, colour, .choices = colours, .n_choices = ARRAY_LEN(colours)),
 	FIELD(struct knobs, delays, .of = &delay_schema, .min = 1, .max = 3),
+	FIELD(struct knobs, keys, .of = &key_schema, .secret = true),
 };
 static const struct schema knobs_schema = SCHEMA(struct knobs, knobs_fields);
 
@@ -161,6 +164,8 @@ static void refuses_text(void)
 		{ "word", "x", "\"x\" must be 2 to 4 characters long" },
 		{ "word", "\xff\xff", "the value is not valid UTF-8" },
 		{ "key", "hunter2", "the value must be at most 4 characters long" },
+		{ "keys", "hunter2,correct horse", "the value must be 1 to 8 characters long" },
+		{ "keys", "a,,b", "the value has an empty entry" },
 		{ "colour", "pink", "\"pink\" must be one of red, green, blue" },
 		{ "delays", "", "\"\" must not be empty" },
 		{ "delays", "1s,,2s", "\"1s,,2s\" has an empty entry" },

@@ -1,6 +1,5 @@
 #include <fcntl.h>
 #include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -10,6 +9,8 @@
 
 #define LOGGING_THREADS 4
 #define LINES_EACH 500
+
+static int pipe_ends[2];
 
 static void *log_much(void *unused)
 {
@@ -27,25 +28,33 @@ static void *log_much(void *unused)
 	return NULL; /* what is gathered goes out with the thread */
 }
 
-/* Runs the threads with standard error in a file; its text. */
-static void logged(struct text *out)
+static void *collect(void *text)
 {
-	char path[] = "/tmp/test_text.XXXXXX";
-	CLEANUP(release_fd) int file = mkstemp(path);
-	CLEANUP(release_fd) int saved = dup(STDERR_FILENO);
-	pthread_t threads[LOGGING_THREADS];
-	char buffer[4096];
+	char buffer[512];
 	ssize_t n;
 
-	CHECK(file >= 0 && !unlink(path) && dup2(file, STDERR_FILENO) >= 0);
+	while ((n = read(pipe_ends[0], buffer, sizeof(buffer))) > 0)
+		text_add(text, buffer, (size_t)n);
+	return NULL;
+}
+
+/* Runs the threads with standard error in a pipe so small that no write of theirs fits at once; what came through it. */
+static void logged(struct text *out)
+{
+	CLEANUP(release_fd) int saved = dup(STDERR_FILENO);
+	pthread_t threads[LOGGING_THREADS], collector;
+
+	CHECK(!pipe2(pipe_ends, O_CLOEXEC) && fcntl(pipe_ends[1], F_SETPIPE_SZ, 4096) >= 0);
+	CHECK_INT(pthread_create(&collector, NULL, collect, out), 0);
+	dup2(pipe_ends[1], STDERR_FILENO);
 	for (size_t i = 0; i < ARRAY_LEN(threads); i++)
 		CHECK_INT(pthread_create(&threads[i], NULL, log_much, NULL), 0);
 	for (size_t i = 0; i < ARRAY_LEN(threads); i++)
 		pthread_join(threads[i], NULL);
 	dup2(saved, STDERR_FILENO);
-	lseek(file, 0, SEEK_SET);
-	while ((n = read(file, buffer, sizeof(buffer))) > 0)
-		text_add(out, buffer, (size_t)n);
+	close(pipe_ends[1]);
+	pthread_join(collector, NULL);
+	close(pipe_ends[0]);
 }
 
 static void lines_of_threads_never_mix(void)

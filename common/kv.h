@@ -77,8 +77,8 @@ void kv_queue(struct kv *kv, const char *format, ...);
 /* The same from arguments already apart; lens may be NULL for NUL-terminated ones. */
 void kv_queue_args(struct kv *kv, size_t n, const char *const *arguments, const size_t *lens);
 /* Queue a script call: n_keys of the n arguments are keys. */
-void kv_queue_script(struct kv *kv, const struct kv_script *script, size_t n_keys, size_t n, const char *const *arguments,
-		     const size_t *lens);
+void kv_queue_script(struct kv *kv, const struct kv_script *script, size_t n_keys, size_t n,
+	const char *const *arguments, const size_t *lens);
 /*
  * Sends what is queued and reads one answer each. 0, or -1 and no answers: timeout, or unavailable with down = STORE_REDIS; the
  * connection is then closed, so that no later command can be given this one's answer. An error answer of Redis to a command

@@ -154,7 +154,7 @@ int pg_sync(struct pg *pg, struct pg_rows *results, size_t n, struct error *err)
 void pg_rollback(struct pg *pg);
 /* One statement, queued and synced; rows may be NULL. Failure as pg_sync. */
 int pg_query(struct pg *pg, const struct pg_statement *statement, struct pg_params *params, struct pg_rows *rows,
-	     struct error *err);
+	struct error *err);
 /* SQL text with any number of statements by the simple protocol, for migrations. Failure as pg_sync. */
 int pg_script(struct pg *pg, const char *sql, struct error *err);
 

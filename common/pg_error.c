@@ -11,18 +11,18 @@ struct verdict {
 
 /* The first prefix that fits decides. */
 static const struct verdict verdicts[] = {
-	{ "55P03", CODE_TIMEOUT, false }, /* lock_timeout */
-	{ "57014", CODE_TIMEOUT, false }, /* statement_timeout */
-	{ "57P01", CODE_UNAVAILABLE, true }, /* shutdown, or a killed backend */
-	{ "57P02", CODE_UNAVAILABLE, true }, /* crash of another backend */
-	{ "57P03", CODE_UNAVAILABLE, true }, /* starting up */
-	{ "57P05", CODE_UNAVAILABLE, true }, /* idle_session_timeout */
-	{ "25P03", CODE_UNAVAILABLE, true }, /* idle_in_transaction_session_timeout */
-	{ "08", CODE_UNAVAILABLE, true }, /* connection */
+	{ "55P03", CODE_TIMEOUT, false },     /* lock_timeout */
+	{ "57014", CODE_TIMEOUT, false },     /* statement_timeout */
+	{ "57P01", CODE_UNAVAILABLE, true },  /* shutdown, or a killed backend */
+	{ "57P02", CODE_UNAVAILABLE, true },  /* crash of another backend */
+	{ "57P03", CODE_UNAVAILABLE, true },  /* starting up */
+	{ "57P05", CODE_UNAVAILABLE, true },  /* idle_session_timeout */
+	{ "25P03", CODE_UNAVAILABLE, true },  /* idle_in_transaction_session_timeout */
+	{ "08", CODE_UNAVAILABLE, true },     /* connection */
 	{ "25006", CODE_UNAVAILABLE, false }, /* read only: no longer the primary */
-	{ "40", CODE_UNAVAILABLE, false }, /* deadlock, serialization */
-	{ "53", CODE_UNAVAILABLE, false }, /* too many connections, disk full, memory */
-	{ "58", CODE_UNAVAILABLE, false }, /* the system's errors */
+	{ "40", CODE_UNAVAILABLE, false },    /* deadlock, serialization */
+	{ "53", CODE_UNAVAILABLE, false },    /* too many connections, disk full, memory */
+	{ "58", CODE_UNAVAILABLE, false },    /* the system's errors */
 	{ "23505", CODE_CONFLICT, false },
 	{ "23P01", CODE_CONFLICT, false },
 	{ "23503", CODE_NOT_FOUND, false },

@@ -45,11 +45,7 @@ struct pg_queued_param {
 	bool null;
 };
 
-enum pg_part {
-	PG_PART_BEGIN,
-	PG_PART_STATEMENT,
-	PG_PART_COMMIT
-};
+enum pg_part { PG_PART_BEGIN, PG_PART_STATEMENT, PG_PART_COMMIT };
 
 /* One part of the pipeline that waits to be sent. Kept until its answer is read, so that it can be sent again. */
 struct pg_queued {
@@ -82,10 +78,10 @@ struct pg {
 	unsigned n_prepared;
 	unsigned first_host; /* where in a list of hosts the next connection begins */
 	bool in_transaction; /* on the server, after the last sync */
-	bool rollback_due; /* the server holds a failed transaction */
+	bool rollback_due;   /* the server holds a failed transaction */
 	int64_t server_timeout_ms;
 	bool queue_in_transaction; /* as things will be once the queue has run */
-	bool queue_wrong; /* begin inside a transaction, or commit outside */
+	bool queue_wrong;	   /* begin inside a transaction, or commit outside */
 	struct pg_queued *queue;
 	size_t n_queued, queue_cap, n_statements;
 };
@@ -96,12 +92,7 @@ int pg_connect(struct pg *pg, struct error *err);
 void pg_disconnect(struct pg *pg);
 
 /* pg_pipeline.c: what became of the queue. After PG_LOST the connection is closed. */
-enum pg_outcome {
-	PG_DONE,
-	PG_FAILED,
-	PG_STALE,
-	PG_LOST
-};
+enum pg_outcome { PG_DONE, PG_FAILED, PG_STALE, PG_LOST };
 /* Sends the queue and a sync, reads the answers into n_statements rows. PG_STALE: nothing happened and it may be run again. */
 enum pg_outcome pg_exchange(struct pg *pg, struct pg_rows *answers, struct error *err);
 /* Waits until the connection can be read (and written, when there is something unsent) or the deadline has passed: -1. */

@@ -11,14 +11,7 @@
 /* What may lie unsent in libpq's buffer before we wait for the server to take it. */
 #define UNSENT_MAX (256 * 1024)
 
-enum step_kind {
-	STEP_ROLLBACK,
-	STEP_SET,
-	STEP_PREPARE,
-	STEP_BEGIN,
-	STEP_STATEMENT,
-	STEP_COMMIT
-};
+enum step_kind { STEP_ROLLBACK, STEP_SET, STEP_PREPARE, STEP_BEGIN, STEP_STATEMENT, STEP_COMMIT };
 
 /* One thing sent, in order: answers come in the same order. */
 struct step {
@@ -270,7 +263,7 @@ static int send_all(struct exchange *x)
 		return -1;
 	for (size_t i = 0; i < pg->n_queued; i++) {
 		const struct pg_queued *queued = &pg->queue[i];
-		int rc = queued->part == PG_PART_BEGIN    ? send_text(x, STEP_BEGIN, "BEGIN")
+		int rc = queued->part == PG_PART_BEGIN	  ? send_text(x, STEP_BEGIN, "BEGIN")
 			 : queued->part == PG_PART_COMMIT ? send_text(x, STEP_COMMIT, "COMMIT")
 							  : send_statement(x, queued);
 		if (rc)

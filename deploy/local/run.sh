@@ -57,12 +57,9 @@ prepare() {
 	garrisonctl topology apply >&2
 	# Somebody to play with, in a database without any character.
 	psql -q "$DATABASE_URL" >/dev/null <<-'END'
-		WITH demo AS (
-			INSERT INTO characters (id, name, gender)
-			SELECT * FROM (VALUES (101, 'Mira', 'female'), (102, 'Borin', 'male'), (103, 'Sef', 'male'), (104, 'Ilka', 'female')) v
-			WHERE NOT EXISTS (SELECT FROM characters)
-			RETURNING 1)
-		SELECT setval(pg_get_serial_sequence('characters', 'id'), 1000) WHERE EXISTS (SELECT FROM demo);
+		INSERT INTO characters (id, name, gender)
+		SELECT * FROM (VALUES (101, 'Mira', 'female'), (102, 'Borin', 'male'), (103, 'Sef', 'male'), (104, 'Ilka', 'female')) v
+		WHERE NOT EXISTS (SELECT FROM characters);
 	END
 }
 

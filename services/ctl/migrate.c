@@ -2,15 +2,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "clock.h"
 #include "ctl.h"
 #include "deploy/migrations/migrations.h"
-#include "pg.h"
+#include "stores.h"
 #include "verbs.h"
 
 #define CHECKSUM_TEXT_MAX (crypto_hash_sha256_BYTES * 2 + 1)
-#define RETRY_MS 500
-#define ANSWER_TIMEOUT_MS 10000
 #define MIGRATION_TIMEOUT_MS ((int64_t)3600 * 1000)
 /* Any number that nothing else in the database takes a lock by: "garrison" in ASCII. */
 #define LOCK_ID ((int64_t)0x6761727269736f6e)
@@ -43,31 +40,6 @@ static char *checksum_of(const struct migration *migration, char text[static CHE
 
 	crypto_hash_sha256(hash, (const unsigned char *)migration->sql, strlen(migration->sql));
 	return sodium_bin2hex(text, CHECKSUM_TEXT_MAX, hash, sizeof(hash));
-}
-
-static struct pg *connect_database(struct error *err)
-{
-	static struct pg_options options = {
-		.application_name = "garrisonctl",
-		.statement_timeout_ms = MIGRATION_TIMEOUT_MS,
-	};
-	int64_t deadline_ms = clock_ms() + ctl_settings.startup_timeout_ms;
-
-	options.url = ctl_settings.database_url;
-	struct pg *pg = pg_new(&options);
-
-	for (;;) {
-		pg_set_deadline(pg, clock_ms() + ANSWER_TIMEOUT_MS);
-		if (pg_ping(pg, err))
-			break;
-		if (err->down == STORE_NONE || clock_ms() >= deadline_ms) {
-			pg_free(pg);
-			return NULL;
-		}
-		clock_sleep_ms(RETRY_MS);
-	}
-	pg_set_deadline(pg, clock_ms() + MIGRATION_TIMEOUT_MS);
-	return pg;
 }
 
 /* Held until the connection ends. Others wait here, and then find nothing left to do. */
@@ -211,11 +183,12 @@ int migrate_run(struct invocation *in, struct error *err)
 {
 	const struct migrate_options *options = in->options;
 	CLEANUP(text_release) struct text names = { 0 };
-	CLEANUP(pg_drop) struct pg *pg = connect_database(err);
+	CLEANUP(pg_drop) struct pg *pg = stores_database(MIGRATION_TIMEOUT_MS);
 	struct history history = { 0 };
 	size_t n = 0;
 
-	if (!pg || read_state(pg, options->dry_run, &in->scratch, &history, err) || check_history(&history, err))
+	if (stores_wait_for_database(pg, MIGRATION_TIMEOUT_MS, err) ||
+		read_state(pg, options->dry_run, &in->scratch, &history, err) || check_history(&history, err))
 		return ctl_failed(err);
 	if (in->json)
 		json_open(&names, '[');

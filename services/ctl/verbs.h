@@ -31,4 +31,7 @@ extern const struct schema dead_redrive_options;
 int dead_purge_run(struct invocation *in, struct error *err);
 extern const struct schema dead_purge_options;
 
+int status_run(struct invocation *in, struct error *err);
+extern const struct schema status_options;
+
 #endif

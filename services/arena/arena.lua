@@ -66,10 +66,13 @@ local function bucket(score)
 	return 'arena:wait:' .. mode .. ':' .. score
 end
 
+local function is_overdue(request)
+	return now_us - request.created_us > patience_ms * 1000
+end
+
 local function remove_entry(id, request_mode, score)
 	call('ZREM', 'arena:queue:' .. request_mode, id)
 	call('ZREM', 'arena:wait:' .. request_mode .. ':' .. score, id)
-	call('ZREM', 'arena:overdue:' .. request_mode, id)
 end
 
 local function add_entry(request)
@@ -93,6 +96,9 @@ local function finish(request, how, ended_us, ...)
 	local last = 'arena:last:' .. request.id
 	if request.queued then
 		remove_entry(request.id, request.mode, request.score)
+		if is_overdue(request) then
+			call('ZREM', 'arena:overdue:' .. request.mode, request.id)
+		end
 		call('ZREM', 'arena:expiry', request.id .. ' ' .. request.mode)
 		call('RENAME', 'arena:request:' .. request.id, last)
 		call('HSET', last, 'ended', how, 'ended_us', ended_us, ...)
@@ -134,19 +140,21 @@ end
 -- The longest waiting request, past its patience, that fits. Without it a request between two crowded scores could see nearer
 -- ones served ahead of it for ever.
 local function find_overdue(me)
+	local key = 'arena:overdue:' .. mode
 	local low, high = range(me.score, widen_cap, widen_cap)
 	local best
-	for _, id in ipairs(call('ZRANGEBYSCORE', 'arena:overdue:' .. mode, low, high, 'LIMIT', 0, OVERDUE_MAX)) do
-		local other = id ~= me.id and load_request(id)
-		if other and is_alive(other) and other.mode == mode and fits(me, other) and
-				(not best or other.created_us < best.created_us) then
+	for _, id in ipairs(call('ZRANGEBYSCORE', key, low, high, 'LIMIT', 0, OVERDUE_MAX)) do
+		local other = load_request(id)
+		if not is_alive(other) or other.mode ~= mode then
+			call('ZREM', key, id)
+		elseif id ~= me.id and fits(me, other) and (not best or other.created_us < best.created_us) then
 			best = other
 		end
 	end
 	return best
 end
 
--- The head of a score's bucket that is not me: id and arrival.
+-- The longest waiting of a score, but not me: id and arrival.
 local function head(score, me)
 	local first = call('ZRANGE', bucket(score), 0, 1, 'WITHSCORES')
 	if first[1] == me.id then
@@ -157,28 +165,32 @@ end
 
 -- The nearest entry of the queue in my range, the longest waiting among equals: id and score; it may be a ghost.
 local function nearest_entry(me, low, high)
-	local same = head(me.score, me)
-	if same then
-		return same, me.score
-	end
 	local queue = 'arena:queue:' .. mode
-	local up = call('ZRANGEBYSCORE', queue, '(' .. me.score, high, 'WITHSCORES', 'LIMIT', 0, 1)
+	local up = call('ZRANGEBYSCORE', queue, me.score, high, 'WITHSCORES', 'LIMIT', 0, 2)
+	local up_id, up_score = up[1], up[2]
+	if up_id == me.id then
+		up_id, up_score = up[3], up[4]
+	end
+	if up_score == me.score then
+		return head(me.score, me) or up_id, up_score
+	end
 	local down = call('ZREVRANGEBYSCORE', queue, '(' .. me.score, low, 'WITHSCORES', 'LIMIT', 0, 1)
-	local gap_up = up[1] and up[2] - me.score
-	local gap_down = down[1] and me.score - down[2]
-	local up_id, up_since, down_id, down_since
-	if gap_up and not (gap_down and gap_down < gap_up) then
-		up_id, up_since = head(up[2], me)
-		up_id = up_id or up[1]
+	local down_id, down_score = down[1], down[2]
+	local gap_up = up_id and up_score - me.score or math.huge
+	local gap_down = down_id and me.score - down_score or math.huge
+	if gap_up < gap_down then
+		return head(up_score, me) or up_id, up_score
+	elseif gap_down < gap_up then
+		return head(down_score, me) or down_id, down_score
+	elseif not up_id then
+		return nil
 	end
-	if gap_down and not (gap_up and gap_up < gap_down) then
-		down_id, down_since = head(down[2], me)
-		down_id = down_id or down[1]
+	local up_head, up_since = head(up_score, me)
+	local down_head, down_since = head(down_score, me)
+	if (up_since or 0) <= (down_since or 0) then
+		return up_head or up_id, up_score
 	end
-	if up_id and not (down_id and (down_since or 0) < (up_since or 0)) then
-		return up_id, up[2]
-	end
-	return down_id, down_id and down[2]
+	return down_head or down_id, down_score
 end
 
 -- The request to match me with, or nil. Entries without a living request behind them are removed on the way.

@@ -7,19 +7,19 @@
 /* KEYS: dirty_accounts, then the hashes. ARGV: three for each hash: character, due time, energy. */
 static const struct kv_script change_script = {
 	.name = "tick_energy",
-	.lua = "for k = 2, #KEYS do\n"
-	       "  local id, due, energy = ARGV[3 * k - 5], ARGV[3 * k - 4], tonumber(ARGV[3 * k - 3])\n"
-	       "  local held = redis.pcall('HMGET', KEYS[k], 'vitals', 'tick_energy')\n"
+	.lua = "local function change(key, id, due, energy)\n"
+	       "  local held = redis.pcall('HMGET', key, 'vitals', 'tick_energy')\n"
+	       "  if not held[1] then return end\n"
 	       "  local readable, vitals = pcall(cjson.decode, held[1])\n"
 	       "  local bar = readable and type(vitals) == 'table' and vitals.energy\n"
-	       "  if type(bar) == 'table' and type(bar.cur) == 'number' and type(bar.max) == 'number' then\n"
-	       "    local last_due, done = string.match(held[2] or '', '^(-?%d+):(-?%d+)$')\n"
-	       "    local change = energy - (last_due == due and tonumber(done) or 0)\n"
-	       "    bar.cur = math.max(0, math.min(bar.max, bar.cur + change))\n"
-	       "    redis.call('HSET', KEYS[k], 'vitals', cjson.encode(vitals), 'tick_energy', due .. ':' .. ARGV[3 * k - 3])\n"
-	       "    redis.call('SADD', KEYS[1], id)\n"
-	       "  end\n"
+	       "  if type(bar) ~= 'table' or type(bar.cur) ~= 'number' or type(bar.max) ~= 'number' then return end\n"
+	       "  local last_due, done = string.match(held[2] or '', '^(-?%d+):(-?%d+)$')\n"
+	       "  local left = tonumber(energy) - (last_due == due and tonumber(done) or 0)\n"
+	       "  bar.cur = math.max(0, math.min(bar.max, bar.cur + left))\n"
+	       "  redis.call('HSET', key, 'vitals', cjson.encode(vitals), 'tick_energy', due .. ':' .. energy)\n"
+	       "  redis.call('SADD', KEYS[1], id)\n"
 	       "end\n"
+	       "for k = 2, #KEYS do change(KEYS[k], ARGV[3 * k - 5], ARGV[3 * k - 4], ARGV[3 * k - 3]) end\n"
 	       "return 1\n",
 };
 

@@ -7,6 +7,7 @@ static const struct verb verbs[] = {
 	{ "topology check", "", 0, "Tell every difference between the broker and the table", NULL, topology_check_run, NULL },
 	{ "topology export", "", 0, "Write the topology as RabbitMQ's definitions JSON", NULL, topology_export_run, NULL },
 	{ "migrate", "", 0, "Bring the database's schema up to date", &migrate_options, migrate_run, NULL },
+	{ "restore", "", 0, "Refill an emptied cache: restore every character that is not live", &restore_options, restore_run, NULL },
 	{ "publish", "SERVICE.COMMAND JSON|-", 2, "Publish a command durably, and wait until the broker has it",
 		&publish_options, publish_run, publish_more_help },
 	{ "call", "SERVICE.COMMAND JSON|-", 2, "Send a request and print its reply; exit code 1 when it is not ok",

@@ -11,6 +11,9 @@ int topology_export_run(struct invocation *in, struct error *err);
 int migrate_run(struct invocation *in, struct error *err);
 extern const struct schema migrate_options;
 
+int restore_run(struct invocation *in, struct error *err);
+extern const struct schema restore_options;
+
 int publish_run(struct invocation *in, struct error *err);
 extern const struct schema publish_options;
 void publish_more_help(void);

@@ -182,7 +182,7 @@ print_lines() {
 	if [[ -x $bin/garrison-tick ]]; then
 		cat <<-END
 			. $e; garrisonctl call tick.start_auto_session '{"player_id":101,"active_category":"exploration"}'
-			. $e; psql "\$DATABASE_URL" -c 'SELECT ticks, last_tick_at, next_tick_at, xp, gold, vitals FROM auto_sessions JOIN characters ON id = player_id WHERE id = 101'
+			. $e; psql "\$DATABASE_URL" -c 'SELECT ticks, last_tick_at, next_tick_at, xp, gold FROM auto_sessions JOIN characters ON id = player_id WHERE id = 101'
 		END
 	fi
 	if [[ -x $bin/garrison-gateway ]]; then

@@ -37,7 +37,10 @@ struct check_test {
 	void (*run)(void);
 };
 
-#define CHECK_TEST(function) { #function, function }
+#define CHECK_TEST(function)                                                                                           \
+	{                                                                                                              \
+#function, function                                                                                    \
+	}
 
 /* The condition holds. */
 #define CHECK(condition) check_true((condition), #condition, __FILE__, __LINE__)

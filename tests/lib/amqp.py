@@ -23,7 +23,7 @@ class Message:
         self.raw = body
         try:
             self.body = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             self.body = body
 
     def __repr__(self):

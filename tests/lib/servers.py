@@ -65,3 +65,19 @@ class Servers:
 
     def resume(self, name):
         self._do("resume", self.folder, name)
+
+    def rabbitmqctl(self, *words):
+        """An order to this folder's broker, with the name, port and cookie that it runs under."""
+        pid = (self.folder / "rabbitmq/pid").read_text().strip()
+        pairs = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
+        environment = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+        node = environment["RABBITMQ_NODENAME"]
+        return subprocess.run(
+            ["/usr/lib/rabbitmq/bin/rabbitmqctl", "-n", node, *words],
+            env=environment,
+            cwd=self.folder / "rabbitmq",
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        ).stdout

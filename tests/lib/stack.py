@@ -1,6 +1,7 @@
 """A part of the servers for one test module alone: a vhost, a database and a Redis database."""
 
 import hashlib
+import json
 import os
 import subprocess
 import uuid
@@ -95,6 +96,8 @@ class Stack:
 
     def binary(self, name):
         path = self.bin_dir / name
+        if name == "garrison-fixture":
+            path = self.bin_dir.parent / "tests" / name
         assert path.exists(), f"{path} is missing: run make"
         return path
 
@@ -111,6 +114,24 @@ class Stack:
         if check:
             assert done.returncode == 0, f"garrisonctl {words} gave {done.returncode}: {done.stdout}{done.stderr}"
         return done
+
+    def add_service(self, name, like="tick"):
+        """Queues of a service that only the tests have: the same as another's."""
+
+        def renamed(item):
+            return json.loads(json.dumps(item).replace(f"game.{like}", f"game.{name}").replace(f'"{like}.#"', f'"{name}.#"'))
+
+        definitions = json.loads(self.ctl("topology", "export").stdout)
+        amqp = self.amqp()
+        for queue in definitions["queues"]:
+            if queue["name"].startswith(f"game.{like}"):
+                queue = renamed(queue)
+                amqp.channel.queue_declare(queue["name"], durable=True, arguments=queue["arguments"])
+        for binding in definitions["bindings"]:
+            if binding["destination"].startswith(f"game.{like}"):
+                binding = renamed(binding)
+                amqp.channel.queue_bind(binding["destination"], binding["source"], binding["routing_key"])
+        amqp.close()
 
     def amqp(self):
         return Amqp(self.amqp_url)

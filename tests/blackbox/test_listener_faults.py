@@ -1,0 +1,255 @@
+"""What the listener does when handlers, workers and servers fail; on the service of the tests' own."""
+
+import threading
+import time
+
+import pika
+import pytest
+
+from lib.wait import wait_for
+
+EFFECTS = "fixture:effects"
+
+
+def effects(redis):
+    return redis.lrange(EFFECTS, 0, -1)
+
+
+@pytest.fixture(scope="module")
+def fixture_service(stack):
+    stack.add_service("fixture")
+
+
+@pytest.fixture
+def clean(fixture_service, redis, amqp):
+    redis.delete(EFFECTS)
+    amqp.purge("game.fixture")
+    amqp.purge("game.fixture.dead")
+
+
+class Publisher:
+    """Publishes distinct messages, each confirmed, until stopped."""
+
+    def __init__(self, stack, commands=("note", "note_batch"), every=0.0):
+        self.stack, self.commands, self.every = stack, commands, every
+        self.sent = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self):
+        amqp = self.stack.amqp()
+        while not self._stop.is_set():
+            key = f"m{len(self.sent)}"
+            command = self.commands[len(self.sent) % len(self.commands)]
+            try:
+                amqp.publish("fixture." + command, {"key": key}, message_id=key)
+            except pika.exceptions.AMQPError:  # cut off: what was not confirmed is sent again
+                amqp = self.stack.amqp()
+                continue
+            self.sent.append(key)
+            self._stop.wait(self.every)
+        amqp.close()
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        self._thread.join()
+
+
+# Workers that die ---------------------------------------------------------------------------------------------------
+
+
+def test_only_the_poison_is_condemned_and_its_neighbours_are_done(stack, clean, fleet, amqp, redis):
+    amqp.publish("fixture.note", {"key": "poison", "poison": True}, message_id="poison")
+    for i in range(30):
+        amqp.publish("fixture.note", {"key": f"n{i}"})
+    worker = fleet.start("fixture", ready=False)
+    deaths = 0
+
+    def condemned():
+        nonlocal worker, deaths
+        if not worker.running:
+            deaths += 1
+            worker.expect_exit = -9
+            worker = fleet.start("fixture", ready=False)
+        return amqp.depth("game.fixture.dead") == 1
+
+    wait_for(condemned, 30, what="the poison to be dead")
+    dead = amqp.dead("fixture")
+    assert (dead.properties.message_id, dead.headers["g-stage"]) == ("poison", "crash")
+    assert "signal 9" in dead.headers["g-error"]
+    assert deaths == 3  # the fourth delivery ran in a child
+    wait_for(lambda: set(effects(redis)) == {f"n{i}" for i in range(30)})
+    worker.wait_ready()
+    assert amqp.send_and_wait("fixture.note", {"key": "after"}).ok
+
+
+def test_a_suspect_that_is_innocent_is_done_alone_and_answered(stack, clean, fleet, amqp, redis):
+    reply = amqp.request("fixture.note", {"key": "innocent"}, exchange="game.commands", message_id="innocent")
+    connection = stack.amqp()
+    for _ in range(3):  # taken and never acked: the count rises
+        wait_for(lambda: connection.channel.basic_get("game.fixture", auto_ack=False)[0])
+        connection.channel.close()
+        connection.channel = connection.connection.channel()
+    connection.close()
+    worker = fleet.start("fixture")
+    assert amqp.requests.wait(reply, 10).result["key"] == "innocent"
+    assert effects(redis) == ["innocent"]
+    assert worker.wait_for_log(event="suspect")
+    assert amqp.depth("game.fixture.dead") == 0
+
+
+def test_a_stuck_handler_ends_the_process_and_the_others_messages_are_done(clean, fleet, amqp, redis):
+    worker = fleet.start("fixture")
+    worker.expect_exit = 70
+    amqp.publish("fixture.sleep", {"ms": 3600000}, message_id="stuck")  # soft limit 500 ms, hard limit 2 s
+    for i in range(20):
+        amqp.publish("fixture.note", {"key": f"n{i}"})
+    wait_for(lambda: len(effects(redis)) == 20, 2)
+    assert worker.wait(10) == 70
+    for _ in range(2):
+        again = fleet.start("fixture", ready=False)
+        again.expect_exit = 70
+        assert again.wait(10) == 70
+    fleet.start("fixture")
+    dead = amqp.dead("fixture")
+    assert (dead.properties.message_id, dead.headers["g-stage"]) == ("stuck", "timeout")
+    assert sorted(set(effects(redis))) == sorted(f"n{i}" for i in range(20))
+
+
+def test_nothing_confirmed_is_lost_while_workers_are_killed(stack, clean, fleet, amqp, redis):
+    with Publisher(stack) as publisher:
+        for _ in range(6):
+            worker = fleet.start("fixture")
+            time.sleep(0.3)
+            worker.kill()
+    fleet.start("fixture")
+    wait_for(lambda: set(effects(redis)) >= set(publisher.sent), 20)
+    assert set(effects(redis)) == set(publisher.sent)
+    wait_for(lambda: amqp.depth("game.fixture") == 0)
+    assert amqp.depth("game.fixture.dead") == 0
+
+
+def test_clean_stops_under_load_lose_nothing_and_do_nothing_twice(stack, clean, fleet, amqp, redis):
+    with Publisher(stack) as publisher:
+        for _ in range(6):
+            worker = fleet.start("fixture")
+            time.sleep(0.3)
+            worker.stop()
+    fleet.start("fixture")
+    wait_for(lambda: len(effects(redis)) >= len(publisher.sent), 20)
+    assert sorted(effects(redis)) == sorted(publisher.sent)
+
+
+def test_a_stop_answers_requests_not_begun_and_finishes_those_begun(clean, fleet, amqp):
+    worker = fleet.start("fixture", max_concurrent_tasks=1)
+    begun = amqp.request("fixture.sleep", {"ms": 700})
+    wait_for(lambda: worker.metrics()["garrison_in_flight"] == 1)
+    waiting = amqp.request("fixture.echo", {"text": "x"})
+    wait_for(lambda: worker.metrics()["garrison_in_flight"] == 2)
+    worker.terminate()
+    assert amqp.requests.wait(waiting, 0.6).code == "unavailable"
+    assert not worker.ready()
+    assert amqp.requests.wait(begun, 3).ok
+    assert worker.wait(5) == 0
+
+
+def test_what_outlasts_the_grace_goes_back_to_its_queue(clean, fleet, amqp):
+    worker = fleet.start("fixture", shutdown_grace="200ms")
+    amqp.publish("fixture.sleep", {"ms": 1500}, message_id="long")
+    wait_for(lambda: worker.metrics()["garrison_in_flight"] == 1)
+    stopped = time.monotonic()
+    worker.terminate()
+    assert worker.wait(5) == 0 and time.monotonic() - stopped < 1
+    wait_for(lambda: amqp.depth("game.fixture") == 1)
+
+
+# Servers that go away -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def own(own_stack, own_fleet):
+    """A fixture worker on servers of this module's own, which may be harmed."""
+    if not hasattr(own_stack, "fixture_added"):
+        own_stack.add_service("fixture")
+        own_stack.fixture_added = True
+    own_stack.redis.delete(EFFECTS)
+    return own_stack
+
+
+def test_the_broker_killed_and_back(own, own_fleet):
+    worker = own_fleet.start("fixture")
+    amqp = own.amqp()
+    for i in range(500):
+        amqp.publish("fixture.note", {"key": f"b{i}"})
+    own.servers.kill("rabbitmq")
+    wait_for(lambda: not worker.ready())
+    own.servers.start("rabbitmq")
+    wait_for(worker.ready, 40)
+    amqp = own.amqp()
+    for i in range(500, 600):
+        amqp.publish("fixture.note", {"key": f"b{i}"})
+    wait_for(lambda: set(effects(own.redis)) == {f"b{i}" for i in range(600)}, 20)
+    assert amqp.send_and_wait("fixture.note", {"key": "end"}).ok
+    assert amqp.depth("game.fixture.dead") == 0
+
+
+def test_connections_closed_by_force(own, own_fleet):
+    worker = own_fleet.start("fixture")
+    before = worker.metrics()["garrison_consumer_connects_total"]
+    with Publisher(own, every=0.002) as publisher:
+        for _ in range(3):
+            own.management.close_connections(3)
+            wait_for(worker.ready)
+    wait_for(lambda: set(effects(own.redis)) == set(publisher.sent), 20)
+    assert worker.metrics()["garrison_consumer_connects_total"] > before
+
+
+def test_a_queue_deleted_under_the_consumer_is_noticed_and_taken_up_again(own, own_fleet):
+    worker = own_fleet.start("fixture")
+    amqp = own.amqp()
+    amqp.channel.queue_delete("game.fixture")
+    wait_for(lambda: not worker.ready())
+    own.add_service("fixture")
+    wait_for(worker.ready)
+    assert amqp.send_and_wait("fixture.echo", {"text": "x"}).ok
+
+
+@pytest.mark.parametrize("store", ["redis", "postgres"])
+def test_a_store_away_spends_nobodys_attempts(own, own_fleet, store):
+    worker = own_fleet.start("fixture", command_processing_timeout="1s")
+    amqp = own.amqp()
+    command, body = ("note", {"key": "k"}) if store == "redis" else ("query", {"ms": 1})
+    own.servers.kill(store)
+    waiting = [amqp.request("fixture." + command, body, exchange="game.commands") for _ in range(20)]
+    wait_for(lambda: not worker.ready())
+    reply = amqp.call("fixture." + command, body)  # the request lane goes on, and says so at once
+    assert (reply.code, reply.error["retryable"]) == ("unavailable", True)
+    wait_for(lambda: amqp.consumers("game.fixture") == 0)
+    assert amqp.depth("game.fixture.retry.1s") == 0
+    own.servers.start(store)
+    wait_for(worker.ready, 20)
+    for request in waiting:
+        assert amqp.requests.wait(request, 10).ok
+    assert amqp.depth("game.fixture.dead") == 0
+
+
+def test_a_broker_that_takes_no_publications(own, own_fleet):
+    """Under a memory alarm acks still go out, copies and replies wait, and all of it is made good afterwards."""
+    worker = own_fleet.start("fixture")
+    amqp = own.amqp()
+    requests = [amqp.request("fixture.note", {"key": f"a{i}"}, exchange="game.commands") for i in range(20)]
+    for request in requests:
+        assert amqp.requests.wait(request, 10).ok
+    for i in range(50):
+        amqp.publish("fixture.query", {"ms": 3000}, message_id=f"slow{i}")
+    own.servers.rabbitmqctl("set_vm_memory_high_watermark", "absolute", "1MB")
+    time.sleep(2)
+    assert worker.running
+    own.servers.rabbitmqctl("set_vm_memory_high_watermark", "0.4")
+    amqp = own.amqp()
+    wait_for(lambda: amqp.depth("game.fixture.dead") == 50, 60)
+    wait_for(worker.ready)

@@ -168,8 +168,8 @@ stop_everything() {
 	if ((${#own_servers[@]})); then
 		say "stopping ${own_servers[*]} (RabbitMQ takes some seconds)"
 		deploy/local/servers.sh stop "$stack" 9>&-
+		say "stopped; the data stays in $stack"
 	fi
-	say "stopped; the data stays in $stack"
 }
 
 print_lines() {

@@ -1,6 +1,7 @@
 #include "fight_fences.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "settlement_sql.h"
 
@@ -28,14 +29,15 @@ struct fences fences_read(const int64_t *ids, size_t n, const struct pg_rows *ro
 		.ids = ids,
 		.n = n,
 		.known = scratch_array(scratch, n, sizeof(*fences.known)),
-		.newest = scratch_array(scratch, n, sizeof(*fences.newest)),
+		.set_by = scratch_array(scratch, n, sizeof(*fences.set_by)),
 	};
 
 	for (int row = 0; row < rows->n; row++) {
 		size_t at = find_id(ids, n, pg_int(rows, row, 0));
 
 		fences.known[at] = true;
-		fences.newest[at] = pg_uuid(rows, row, 1);
+		for (int aspect = 0; aspect < ASPECT_COUNT; aspect++)
+			fences.set_by[at][aspect] = pg_uuid(rows, row, 1 + aspect);
 	}
 	return fences;
 }
@@ -45,17 +47,18 @@ bool fences_know(const struct fences *fences, int64_t id)
 	return fences->known[find_id(fences->ids, fences->n, id)];
 }
 
-uint64_t fences_newest(const struct fences *fences, const struct result_document *document)
+void fences_apply(const struct fences *fences, struct fight *fight)
 {
-	uint64_t newest = 0;
+	const struct result_document *document = fight->document;
 
+	memset(fight->newest, 0, sizeof(fight->newest));
 	for (size_t i = 0; i < document->participants.n; i++) {
 		size_t at = find_id(fences->ids, fences->n, document_participant(document, i)->char_id);
 
-		if (fences->known[at] && uuid_compare(&fences->newest[at], &document->session_id) == 0)
-			newest |= (uint64_t)1 << i;
+		for (int aspect = 0; fences->known[at] && aspect < ASPECT_COUNT; aspect++)
+			if (uuid_compare(&fences->set_by[at][aspect], &document->session_id) == 0)
+				fight->newest[aspect] |= (uint64_t)1 << i;
 	}
-	return newest;
 }
 
 static int by_id(const void *a, const void *b)
@@ -98,6 +101,6 @@ int fences_find(struct pg *pg, struct fight *const *fights, size_t n, struct scr
 		return -1;
 	fences = fences_read(ids, n_ids, &rows, scratch);
 	for (size_t i = 0; i < n; i++)
-		fights[i]->newest = fences_newest(&fences, fights[i]->document);
+		fences_apply(&fences, fights[i]);
 	return 0;
 }

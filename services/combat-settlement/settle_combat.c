@@ -279,12 +279,11 @@ static void end_follower(struct entry *entry)
  */
 void settle_combat(struct batch *batch)
 {
-	struct scratch scratch CLEANUP(scratch_release);
+	/* Its own: what a batch needs depends on its documents, and is gone before the next one. */
+	CLEANUP(scratch_release) struct scratch scratch = { .cap = SIZE_MAX };
 	struct entry **list, **leaders, **rest;
 	size_t n, n_rest;
 
-	/* Its own: what a batch needs depends on its documents, and is gone before the next one. */
-	scratch_init(&scratch, SIZE_MAX);
 	list = scratch_array(&scratch, batch->n, sizeof(*list));
 	leaders = scratch_array(&scratch, batch->n, sizeof(*leaders));
 	n = list_entries(batch, list, &scratch);

@@ -10,79 +10,82 @@
 
 /*
  * KEYS: tombstone, live session, its older spelling, negative answer, dirty_accounts, then ac:{id} of each participant.
- * ARGV: tombstone text, its ttl in ms, 1 for a replay, session, end in seconds; then for each participant: id, 1 if the database
- * knows no newer fight of it, hp or -1, energy or -1, a session known to be older or "".
+ * ARGV: tombstone text, its ttl in ms, 1 for a replay, session, end in seconds; then for each participant: id, three digits that
+ * say of what the database knows no newer fight (last, hp, energy), hp, energy, a last fight that was asked about already, or "".
  *
- * last_combat_at, a field of this service's own, is "<end> <session>": it dates last_combat_session_id as long as it names the same
- * session. A context restored from the database has none; then the answer for that participant names the undated session.
+ * Three fields of this service's own, "<end> <session>" each, say which fight set the last fight, hp and energy of a context. One
+ * that was restored from the database has none. If it names this fight as its last, it was made with all this fight did; if it
+ * names none, without; otherwise only the database can tell, and the answer for that participant names the context's last fight.
  *
- * Answer: 0 when no context needed anything, or a list: for each participant "0", or "1" when the state must be backed up, and the
- * undated session.
+ * Answer: 0 when no context needed anything, or a list: for each participant "0", or "1" when the state must be backed up, and
+ * behind that the last fight to ask about.
  */
 static const struct kv_script bring_in_line = {
 	.name = "settled",
 	.lua = "local session, ended = ARGV[4], tonumber(ARGV[5])\n"
-	       "local answer, said = {}, false\n"
+	       "local stamp = ARGV[5] .. ' ' .. session\n"
 	       "if ARGV[3] == '1' then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2], 'NX')\n"
 	       "else redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end\n"
 	       "redis.call('DEL', KEYS[2], KEYS[3], KEYS[4])\n"
+	       "local function judge(stamped, last, asked)\n"
+	       "  local at, by = string.match(stamped or '', '^(%d+) (.+)$')\n"
+	       "  if at then\n"
+	       "    at = tonumber(at)\n"
+	       "    return (at < ended or (at == ended and by < session)) and 'set' or 'keep'\n"
+	       "  end\n"
+	       "  if not last or last == '' or last == asked then return 'set' end\n"
+	       "  return last == session and 'keep' or 'ask'\n"
+	       "end\n"
 	       "local function with_vitals(text, hp, energy)\n"
 	       "  local ok, vitals = pcall(cjson.decode, text or '')\n"
 	       "  if not ok or type(vitals) ~= 'table' then return nil end\n"
 	       "  for name, cur in pairs({hp = hp, energy = energy}) do\n"
 	       "    local gauge = vitals[name]\n"
-	       "    if cur >= 0 and type(gauge) == 'table' then\n"
-	       "      gauge.cur = math.min(cur, tonumber(gauge.max) or cur)\n"
-	       "    end\n"
+	       "    if type(gauge) == 'table' then gauge.cur = math.min(cur, tonumber(gauge.max) or cur) end\n"
 	       "  end\n"
 	       "  return cjson.encode(vitals)\n"
 	       "end\n"
-	       "local function is_older(last, dated, known_older)\n"
-	       "  if not last or last == '' or last == known_older then return true end\n"
-	       "  local at, named = string.match(dated or '', '^(%d+) (.+)$')\n"
-	       "  if named ~= last then return nil end\n"
-	       "  at = tonumber(at)\n"
-	       "  return at < ended or (at == ended and last < session)\n"
-	       "end\n"
-	       "for i = 6, #KEYS do\n"
-	       "  local ac, a = KEYS[i], 6 + (i - 6) * 5\n"
-	       "  local id, newest = ARGV[a], ARGV[a + 1] == '1'\n"
-	       "  local h = redis.pcall('HMGET', ac, 'state', 'combat_session_id', 'last_combat_session_id', "
-	       "'last_combat_at', "
-	       "'vitals')\n"
-	       "  local text = '0'\n"
-	       "  if not h.err and (h[1] or h[2] or h[3] or h[5]) then\n"
-	       "    local changed, state, current = false, h[1], h[2]\n"
-	       "    local idle = false\n"
-	       "    if current == session then\n"
-	       "      redis.call('HDEL', ac, 'combat_session_id')\n"
-	       "      changed, idle = true, state == 'combat'\n"
-	       "    elseif not current or current == '' then\n"
-	       "      idle = state == 'combat' and newest and h[3] ~= session\n"
-	       "    end\n"
-	       "    if newest and h[3] ~= session then\n"
-	       "      local older = is_older(h[3], h[4], ARGV[a + 4])\n"
-	       "      if older then\n"
-	       "        redis.call('HSET', ac, 'last_combat_session_id', session, 'last_combat_at', ARGV[5] .. ' ' .. "
-	       "session)\n"
-	       "        local vitals = with_vitals(h[5], tonumber(ARGV[a + 2]), tonumber(ARGV[a + 3]))\n"
-	       "        if vitals then redis.call('HSET', ac, 'vitals', vitals) end\n"
-	       "        changed = true\n"
-	       "      elseif older == nil then\n"
-	       "        idle = idle and current == session\n"
-	       "        text = '0' .. h[3]\n"
-	       "      else\n"
-	       "        idle = idle and current == session\n"
-	       "      end\n"
-	       "    end\n"
-	       "    if idle then\n"
-	       "      redis.call('HSET', ac, 'state', 'idle')\n"
+	       "local function bring_in_line(ac, h, newest, values, asked)\n"
+	       "  local state, current, last, vitals = h[1], h[2], h[3], h[7]\n"
+	       "  local named = string.match(h[4] or '', ' (.+)$')\n"
+	       "  local stamps = {named == last and h[4] or nil, h[5], h[6]}\n"
+	       "  local verdicts, ask, changed = {}, false, false\n"
+	       "  for k = 1, 3 do\n"
+	       "    verdicts[k] = string.sub(newest, k, k) == '1' and judge(stamps[k], last, asked) or 'keep'\n"
+	       "    ask = ask or verdicts[k] == 'ask'\n"
+	       "  end\n"
+	       "  local idle = state == 'combat' and\n"
+	       "    (current == session or ((not current or current == '') and verdicts[1] == 'set'))\n"
+	       "  if current == session then redis.call('HDEL', ac, 'combat_session_id'); changed = true end\n"
+	       "  local cur = {}\n"
+	       "  for k, name in pairs({[2] = 'hp', [3] = 'energy'}) do\n"
+	       "    if verdicts[k] == 'set' then\n"
+	       "      cur[name] = tonumber(values[k])\n"
+	       "      redis.call('HSET', ac, name .. '_set_by', stamp)\n"
 	       "      changed = true\n"
 	       "    end\n"
-	       "    if changed then redis.call('SADD', KEYS[5], id) end\n"
-	       "    if idle or (ARGV[3] == '1' and redis.call('SISMEMBER', KEYS[5], id) == 1) then\n"
-	       "      text = '1' .. string.sub(text, 2)\n"
-	       "    end\n"
+	       "  end\n"
+	       "  vitals = next(cur) and with_vitals(vitals, cur.hp, cur.energy)\n"
+	       "  if vitals then redis.call('HSET', ac, 'vitals', vitals) end\n"
+	       "  if verdicts[1] == 'set' then\n"
+	       "    redis.call('HSET', ac, 'last_combat_session_id', session, 'last_combat_set_by', stamp)\n"
+	       "    changed = true\n"
+	       "  end\n"
+	       "  if idle then redis.call('HSET', ac, 'state', 'idle'); changed = true end\n"
+	       "  return changed, idle, ask and last or ''\n"
+	       "end\n"
+	       "local answer, said = {}, false\n"
+	       "for i = 6, #KEYS do\n"
+	       "  local a = 6 + (i - 6) * 5\n"
+	       "  local h = redis.pcall('HMGET', KEYS[i], 'state', 'combat_session_id', 'last_combat_session_id',\n"
+	       "    'last_combat_set_by', 'hp_set_by', 'energy_set_by', 'vitals')\n"
+	       "  local text = '0'\n"
+	       "  if not h.err and (h[1] or h[2] or h[3] or h[7]) then\n"
+	       "    local changed, idle, ask =\n"
+	       "      bring_in_line(KEYS[i], h, ARGV[a + 1], {0, ARGV[a + 2], ARGV[a + 3]}, ARGV[a + 4])\n"
+	       "    if changed then redis.call('SADD', KEYS[5], ARGV[a]) end\n"
+	       "    local unsaved = ARGV[3] == '1' and redis.call('SISMEMBER', KEYS[5], ARGV[a]) == 1\n"
+	       "    text = ((idle or unsaved) and '1' or '0') .. ask\n"
 	       "  end\n"
 	       "  answer[#answer + 1] = text\n"
 	       "  said = said or text ~= '0'\n"
@@ -94,7 +97,7 @@ static const struct kv_script bring_in_line = {
 #define FIXED_ARGUMENTS 5
 #define ARGUMENTS_EACH 5
 
-/* What each participant's context calls its last fight where the script could not date it; "" elsewhere. */
+/* What each participant's context calls its last fight where the database has to be asked; "" elsewhere. */
 struct undated {
 	const char **sessions;
 };
@@ -110,24 +113,24 @@ static void number_text(struct scratch *scratch, const char **to, int64_t number
 }
 
 /* The arguments of one participant. */
-static void add_participant(const struct settled_fight *settled, size_t i, const struct undated *known_older,
+static void add_participant(const struct settled_fight *settled, size_t i, const struct undated *asked,
 	const char **arguments, struct scratch *scratch)
 {
 	const struct participant *participant = document_participant(settled->fight->document, i);
 	const struct state_snapshot *snapshot = &participant->state_snapshot;
-	int64_t hp = snapshot->hp.value < 0 ? 0 : snapshot->hp.value;
-	int64_t energy = snapshot->energy.value < 0 ? 0 : snapshot->energy.value;
+	const uint64_t *newest = settled->fight->newest;
 
 	number_text(scratch, &arguments[0], participant->char_id);
-	arguments[1] = settled->fight->newest & bit(i) ? "1" : "0";
-	number_text(scratch, &arguments[2], snapshot->hp.set ? hp : -1);
-	number_text(scratch, &arguments[3], snapshot->energy.set ? energy : -1);
-	arguments[4] = known_older ? known_older->sessions[i] : "";
+	arguments[1] = scratch_printf(scratch, "%d%d%d", (newest[ASPECT_LAST] & bit(i)) != 0,
+		(newest[ASPECT_HP] & bit(i)) != 0, (newest[ASPECT_ENERGY] & bit(i)) != 0);
+	number_text(scratch, &arguments[2], snapshot->hp.value < 0 ? 0 : snapshot->hp.value);
+	number_text(scratch, &arguments[3], snapshot->energy.value < 0 ? 0 : snapshot->energy.value);
+	arguments[4] = asked ? asked->sessions[i] : "";
 }
 
 /* scratch is for the call's arguments only, which kv_queue_script() copies: it is reset here. */
 static void queue_fight(
-	struct kv *kv, const struct settled_fight *settled, const struct undated *known_older, struct scratch *scratch)
+	struct kv *kv, const struct settled_fight *settled, const struct undated *asked, struct scratch *scratch)
 {
 	static const char *const prefixes[] = { KEY_TOMBSTONE, KEY_SESSION, KEY_OLD_SESSION, KEY_UNKNOWN };
 	const struct result_document *document = settled->fight->document;
@@ -149,8 +152,7 @@ static void queue_fight(
 	for (size_t i = 0; i < n_people; i++) {
 		arguments[FIXED_KEYS + i] = scratch_printf(
 			scratch, KEY_CHARACTER "%lld", (long long)document_participant(document, i)->char_id);
-		add_participant(
-			settled, i, known_older, arguments + n_keys + FIXED_ARGUMENTS + i * ARGUMENTS_EACH, scratch);
+		add_participant(settled, i, asked, arguments + n_keys + FIXED_ARGUMENTS + i * ARGUMENTS_EACH, scratch);
 	}
 	for (size_t i = 0; i < n; i++)
 		lens[i] = i == n_keys ? settled->tombstone_len : strlen(arguments[i]);
@@ -158,7 +160,7 @@ static void queue_fight(
 	scratch_reset(scratch);
 }
 
-/* Reads one fight's answer; returns what remains undated, NULL when nothing does. */
+/* Reads one fight's answer; returns what the database must be asked, NULL when nothing does. */
 static struct undated *read_answer(
 	struct settled_fight *settled, const struct kv_answer *answer, struct scratch *scratch)
 {
@@ -191,22 +193,20 @@ static struct undated *read_answer(
 }
 
 /*
- * The context was restored from the database, or written by another program: whose last fight it names, and when that was, only the
- * database knows. A fight that is still its participant's newest there is newer than whatever the context names, and the script
- * changes the context only while it still names that.
+ * These contexts were restored from the database, or written by another program. What a fight is still the newest to have set there
+ * is newer than what such a context holds; the script sets it only while the context names the same last fight.
  */
 static int write_undated(struct kv *kv, struct pg *pg, struct settled_fight **fights, struct undated **undated,
 	size_t n, struct scratch *scratch, struct error *err)
 {
 	CLEANUP(kv_answers_release) struct kv_answers answers = { 0 };
-	struct fight **asked = scratch_array(scratch, n, sizeof(*asked));
-	struct scratch line CLEANUP(scratch_release);
+	struct fight **bare = scratch_array(scratch, n, sizeof(*bare));
+	CLEANUP(scratch_release) struct scratch line = { .cap = SIZE_MAX };
 
 	for (size_t i = 0; i < n; i++)
-		asked[i] = fights[i]->fight;
-	if (fences_find(pg, asked, n, scratch, err))
+		bare[i] = fights[i]->fight;
+	if (fences_find(pg, bare, n, scratch, err))
 		return -1;
-	scratch_init(&line, SIZE_MAX);
 	for (size_t i = 0; i < n; i++)
 		queue_fight(kv, fights[i], undated[i], &line);
 	if (kv_sync(kv, &answers, err))
@@ -223,10 +223,9 @@ int settled_cache_write(struct kv *kv, struct pg *pg, struct settled_fight *figh
 	CLEANUP(kv_answers_release) struct kv_answers answers = { 0 };
 	struct settled_fight **again = scratch_array(scratch, n, sizeof(*again));
 	struct undated **undated = scratch_array(scratch, n, sizeof(*undated));
-	struct scratch line CLEANUP(scratch_release);
+	CLEANUP(scratch_release) struct scratch line = { .cap = SIZE_MAX };
 	size_t n_again = 0;
 
-	scratch_init(&line, SIZE_MAX);
 	for (size_t i = 0; i < n; i++)
 		queue_fight(kv, &fights[i], NULL, &line);
 	if (kv_sync(kv, &answers, err))

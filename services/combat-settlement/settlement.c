@@ -171,29 +171,6 @@ static void settle_open(struct settling *settling, struct fight *const *fights, 
 	}
 }
 
-/* Those that would make the sum forget an older fight's vitals wait until the others are settled. */
-static void settle_in_turns(struct settling *settling, struct fight *const *fights, size_t n)
-{
-	const struct result_document **documents = scratch_array(settling->scratch, n, sizeof(*documents));
-	struct fight **now = scratch_array(settling->scratch, n, sizeof(*now));
-	struct fight **later = scratch_array(settling->scratch, n, sizeof(*later));
-	bool *waits = scratch_array(settling->scratch, n, sizeof(*waits));
-	size_t n_now = 0, n_later = 0;
-
-	for (size_t i = 0; i < n; i++)
-		documents[i] = fights[i]->document;
-	plan_separate(documents, n, waits, settling->scratch);
-	for (size_t i = 0; i < n; i++) {
-		if (waits[i])
-			later[n_later++] = fights[i];
-		else
-			now[n_now++] = fights[i];
-	}
-	settle_open(settling, now, n_now);
-	if (n_later)
-		settle_in_turns(settling, later, n_later);
-}
-
 /* ---- those that were not settled ---- */
 
 static int write_marks(struct settling *settling, struct fight *const *fights, size_t n, struct error *err)
@@ -257,7 +234,7 @@ void settle(struct pg *pg, struct fight *const *fights, size_t n, const struct t
 
 	memcpy(sorted, fights, n * sizeof(*sorted));
 	qsort(sorted, n, sizeof(*sorted), by_age);
-	settle_in_turns(&settling, sorted, n);
+	settle_open(&settling, sorted, n);
 	qsort(sorted, n, sizeof(*sorted), by_session);
 	mark(&settling, sorted, n);
 	pg_rollback(pg);

@@ -24,6 +24,9 @@ enum fight_state {
 	FIGHT_DELAYED	/* .error: transient; recorded as pending where that was possible */
 };
 
+/* What the newest fight to mention it decides; the columns of fences, in this order. */
+enum aspect { ASPECT_LAST, ASPECT_HP, ASPECT_ENERGY, ASPECT_COUNT };
+
 struct fight {
 	const struct result_document *document;
 	const char *body; /* the document as it came */
@@ -34,7 +37,7 @@ struct fight {
 	const struct error *error;
 	const char *shortfalls; /* a JSON array */
 	size_t shortfalls_len;
-	uint64_t newest; /* bit i: for participant i the database knows no newer fight */
+	uint64_t newest[ASPECT_COUNT]; /* bit i: for participant i the database knows no newer fight */
 };
 
 /* A kind of item. */

@@ -136,7 +136,7 @@ static int read_claims(
 /* A row that another program wrote has no digest: its document is compared by what it says. */
 static bool same_document(const struct fight *fight, const struct pg_rows *rows, int row)
 {
-	struct scratch tree CLEANUP(scratch_release);
+	CLEANUP(scratch_release) struct scratch tree = { .cap = SIZE_MAX };
 	unsigned char digest[JSON_DIGEST_LEN];
 	size_t len;
 	const char *hash = pg_text(rows, row, 2, &len);
@@ -145,7 +145,6 @@ static bool same_document(const struct fight *fight, const struct pg_rows *rows,
 	if (hash)
 		return len == JSON_DIGEST_LEN && memcmp(hash, fight->digest, len) == 0;
 	hash = pg_text(rows, row, 4, &len);
-	scratch_init(&tree, SIZE_MAX);
 	json = json_parse(hash, len, &tree, NULL);
 	if (!json)
 		return false;
@@ -453,7 +452,7 @@ static int settle_claimed(struct attempt *attempt, struct error *err)
 		return -1;
 	for (size_t i = 0; i < attempt->n; i++) {
 		fight_decide(attempt->fights[i], FIGHT_SETTLED, NULL, attempt->scratch);
-		attempt->fights[i]->newest = fences_newest(&fences, attempt->documents[i]);
+		fences_apply(&fences, attempt->fights[i]);
 	}
 	return 0;
 }

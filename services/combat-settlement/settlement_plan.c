@@ -50,34 +50,61 @@ static struct part *list_parts(
 	return parts;
 }
 
+static void name_newest(struct newest_rows *rows, size_t row, const struct result_document *fight)
+{
+	rows->ended_us[row] = fight->meta.end_timestamp * 1000000;
+	rows->sessions[row] = fight->session_id;
+}
+
+static void set_gauge(int64_t *gauge, struct newest_rows *set_by, size_t row, const struct result_document *fight,
+	const struct opt_int *value)
+{
+	if (!value->set)
+		return;
+	gauge[row] = value->value < 0 ? 0 : value->value;
+	name_newest(set_by, row, fight);
+}
+
+/* Parts come by character, then age, so that the last one to say something is the newest. */
 static void add_part(
 	struct character_rows *rows, const struct result_document *fight, const struct participant *participant)
 {
 	const struct state_snapshot *snapshot = &participant->state_snapshot;
-	size_t last = rows->n ? rows->n - 1 : 0;
+	size_t row = rows->n ? rows->n - 1 : 0;
 
-	if (!rows->n || rows->ids[last] != participant->char_id) {
-		last = rows->n++;
-		rows->ids[last] = participant->char_id;
+	if (!rows->n || rows->ids[row] != participant->char_id) {
+		row = rows->n++;
+		rows->ids[row] = participant->char_id;
+		rows->hp[row] = rows->energy[row] = -1;
 	}
-	rows->xp[last] += participant->changes.xp_gained;
-	rows->gold[last] += participant->changes.gold_gained;
-	rows->ended_us[last] = fight->meta.end_timestamp * 1000000;
-	rows->sessions[last] = fight->session_id;
-	rows->hp[last] = !snapshot->hp.set ? -1 : snapshot->hp.value < 0 ? 0 : snapshot->hp.value;
-	rows->energy[last] = !snapshot->energy.set ? -1 : snapshot->energy.value < 0 ? 0 : snapshot->energy.value;
+	rows->xp[row] += participant->changes.xp_gained;
+	rows->gold[row] += participant->changes.gold_gained;
+	name_newest(&rows->last, row, fight);
+	set_gauge(rows->hp, &rows->hp_set, row, fight, &snapshot->hp);
+	set_gauge(rows->energy, &rows->energy_set, row, fight, &snapshot->energy);
+}
+
+static struct newest_rows newest_rows_of(size_t n, struct scratch *scratch)
+{
+	return (struct newest_rows){
+		.ended_us = scratch_array(scratch, n, sizeof(int64_t)),
+		.sessions = scratch_array(scratch, n, sizeof(struct uuid)),
+	};
 }
 
 static void sum_characters(struct character_rows *rows, const struct result_document *const *fights,
 	const struct part *parts, size_t n, struct scratch *scratch)
 {
-	rows->ids = scratch_array(scratch, n, sizeof(*rows->ids));
-	rows->xp = scratch_array(scratch, n, sizeof(*rows->xp));
-	rows->gold = scratch_array(scratch, n, sizeof(*rows->gold));
-	rows->ended_us = scratch_array(scratch, n, sizeof(*rows->ended_us));
-	rows->sessions = scratch_array(scratch, n, sizeof(*rows->sessions));
-	rows->hp = scratch_array(scratch, n, sizeof(*rows->hp));
-	rows->energy = scratch_array(scratch, n, sizeof(*rows->energy));
+	*rows = (struct character_rows){
+		.ids = scratch_array(scratch, n, sizeof(*rows->ids)),
+		.xp = scratch_array(scratch, n, sizeof(*rows->xp)),
+		.gold = scratch_array(scratch, n, sizeof(*rows->gold)),
+		.last = newest_rows_of(n, scratch),
+		.hp = scratch_array(scratch, n, sizeof(*rows->hp)),
+		.hp_set = newest_rows_of(n, scratch),
+		.energy = scratch_array(scratch, n, sizeof(*rows->energy)),
+		.energy_set = newest_rows_of(n, scratch),
+	};
 	for (size_t i = 0; i < n; i++)
 		add_part(rows, fights[parts[i].fight], parts[i].participant);
 }
@@ -268,57 +295,6 @@ void plan_make(
 	sum_belt(plan, scratch);
 	sum_loot(plan, parts, n_parts, scratch);
 	sum_wear(plan, parts, n_parts, scratch);
-}
-
-/* ---- fights that must wait for the others ---- */
-
-static bool says_less(const struct participant *newer, const struct participant *older)
-{
-	return (older->state_snapshot.hp.set && !newer->state_snapshot.hp.set) ||
-	       (older->state_snapshot.energy.set && !newer->state_snapshot.energy.set);
-}
-
-/* Of one character's parts, sorted by age, the newest that does not wait: must it? */
-static bool separate_newest(const struct part *parts, size_t n, bool *later)
-{
-	const struct part *newest = NULL;
-
-	for (size_t i = n; i-- > 0;) {
-		if (later[parts[i].fight])
-			continue;
-		if (!newest)
-			newest = &parts[i];
-		else if (says_less(newest->participant, parts[i].participant))
-			return later[newest->fight] = true;
-	}
-	return false;
-}
-
-static bool says_all(const struct part *parts, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (!parts[i].participant->state_snapshot.hp.set || !parts[i].participant->state_snapshot.energy.set)
-			return false;
-	return true;
-}
-
-void plan_separate(const struct result_document *const *fights, size_t n, bool *later, struct scratch *scratch)
-{
-	size_t n_parts, end;
-	struct part *parts = list_parts(fights, n, &n_parts, scratch);
-	bool changed = !says_all(parts, n_parts);
-
-	/* A fight that waits may leave another as its character's newest, so until nothing changes. */
-	while (changed) {
-		changed = false;
-		for (size_t begin = 0; begin < n_parts; begin = end) {
-			for (end = begin + 1; end < n_parts; end++)
-				if (parts[end].participant->char_id != parts[begin].participant->char_id)
-					break;
-			while (separate_newest(parts + begin, end - begin, later))
-				changed = true;
-		}
-	}
 }
 
 /* ---- shortfalls ---- */

@@ -11,16 +11,23 @@
 
 #include "result_document.h"
 
-/* Sorted by id. hp and energy are -1 where the newest fight says nothing of them. */
+/* Something that the newest fight to mention it decides: which fight that is. */
+struct newest_rows {
+	int64_t *ended_us;
+	struct uuid *sessions;
+};
+
+/* Sorted by id. hp and energy are -1 where no fight mentions them. */
 struct character_rows {
 	size_t n;
 	int64_t *ids;
 	int64_t *xp;
 	int64_t *gold;
-	int64_t *ended_us;     /* the newest fight's end … */
-	struct uuid *sessions; /* … and its session */
+	struct newest_rows last;
 	int64_t *hp;
+	struct newest_rows hp_set;
 	int64_t *energy;
+	struct newest_rows energy_set;
 };
 
 /* Sorted by inventory id, then owner and template: one row for each claim that somebody consumed of an item. */
@@ -74,12 +81,6 @@ int fight_order(const struct result_document *a, const struct result_document *b
  */
 void plan_make(
 	struct settlement_plan *plan, const struct result_document *const *fights, size_t n, struct scratch *scratch);
-
-/*
- * Marks later[i] for fights (sorted by fight_order()) that must be settled after the others: those that say less of a character's
- * vitals than an older fight beside them, so that summing up would forget what the older one said. Any thread.
- */
-void plan_separate(const struct result_document *const *fights, size_t n, bool *later, struct scratch *scratch);
 
 /*
  * Of belt row `row`, `taken` pieces were there: shared out among its claims, the oldest fight first. A claim that nothing was taken

@@ -134,30 +134,42 @@ void sql_record_shortfalls(
 /* ---- characters ---- */
 
 /*
- * A fight sets vitals unless a newer one did. Rows by other hands may name a last fight without its end: the history knows it.
- * A character whose snapshot of another, unfinished fight is there has gone on to that one and stays in combat.
+ * The last fight, hp and energy are each set by the newest fight that mentions them, in whatever order fights come. Rows by other
+ * hands may name a last fight without its end: the history knows it.
  */
-#define IS_NEWER                                                                                                       \
-	"(CASE WHEN c.last_combat_at IS NOT NULL THEN (d.ended_at, d.session_id) > (c.last_combat_at, "                \
-	"c.last_combat_session_id) "                                                                                   \
+#define LAST_BY_OTHERS                                                                                                 \
+	"(coalesce((SELECT h.finished_at FROM combat_history h WHERE h.session_id = c.last_combat_session_id), "       \
+	"'-infinity'), c.last_combat_session_id)"
+#define IS_LAST                                                                                                        \
+	"(CASE WHEN c.last_combat_at IS NOT NULL "                                                                     \
+	"THEN (d.ended_at, d.session_id) > (c.last_combat_at, c.last_combat_session_id) "                              \
 	"WHEN c.last_combat_session_id IS NULL THEN true "                                                             \
-	"ELSE (d.ended_at, d.session_id) > (coalesce((SELECT h.finished_at FROM combat_history h "                     \
-	"WHERE h.session_id = c.last_combat_session_id), '-infinity'), c.last_combat_session_id) END)"
+	"ELSE (d.ended_at, d.session_id) > " LAST_BY_OTHERS " END)"
+#define SETS(name)                                                                                                     \
+	"(CASE WHEN d." name " < 0 THEN false WHEN c." name "_set_at IS NOT NULL "                                     \
+	"THEN (d." name "_set_at, d." name "_set_by) > (c." name "_set_at, c." name "_set_by) "                        \
+	"WHEN c.last_combat_at IS NOT NULL OR c.last_combat_session_id IS NULL THEN true "                             \
+	"ELSE (d." name "_set_at, d." name "_set_by) > " LAST_BY_OTHERS " END)"
+#define SET_BY(name)                                                                                                   \
+	name "_set_at = CASE WHEN " SETS(name) " THEN d." name "_set_at ELSE c." name "_set_at END, " name             \
+					       "_set_by = CASE WHEN " SETS(name) " THEN d." name                       \
+										 "_set_by ELSE c." name                \
+										 "_set_by END, "
 /* What the gauge holds besides stays; one that has no maximum has that of a new character. */
 #define GAUGE(name)                                                                                                    \
-	"CASE WHEN d." name " < 0 THEN '{}' ELSE jsonb_build_object('" name "', "                                      \
-	"coalesce(c.vitals -> '" name "', '{\"max\": 100}') || jsonb_build_object('cur', "                             \
-	"least(d." name ", coalesce((c.vitals #>> '{" name ",max}')::numeric, 100)::bigint))) END"
+	"CASE WHEN " SETS(name) " THEN jsonb_build_object('" name "', "                                                \
+				"coalesce(c.vitals -> '" name "', '{\"max\": 100}') || jsonb_build_object('cur', "     \
+				"least(d." name ", coalesce((c.vitals #>> '{" name                                     \
+				",max}')::numeric, 100)::bigint))) ELSE '{}' END"
 
+/* A character whose snapshot of another, unfinished fight is there has gone on to that one and stays in combat. */
 static const struct pg_statement change_characters = {
 	"settle_change_characters",
 	"UPDATE characters c SET xp = c.xp + d.xp, gold = c.gold + d.gold, "
-	"vitals = CASE WHEN (d.hp >= 0 OR d.energy >= 0) AND " IS_NEWER " "
-	"THEN c.vitals || " GAUGE("hp") " || " GAUGE(
-		"energy") " ELSE c.vitals END, "
-			  "last_combat_session_id = CASE WHEN " IS_NEWER
+	"vitals = c.vitals || " GAUGE("hp") " || " GAUGE("energy") ", " SET_BY("hp") SET_BY(
+		"energy") "last_combat_session_id = CASE WHEN " IS_LAST
 			  " THEN d.session_id ELSE c.last_combat_session_id END, "
-			  "last_combat_at = CASE WHEN " IS_NEWER " THEN d.ended_at ELSE c.last_combat_at END, "
+			  "last_combat_at = CASE WHEN " IS_LAST " THEN d.ended_at ELSE c.last_combat_at END, "
 			  "game_stage = CASE WHEN c.game_stage = 'combat' AND NOT EXISTS (SELECT FROM "
 			  "session_snapshots s "
 			  "WHERE s.character_id = c.id AND s.kind = 'combat' AND NOT EXISTS (SELECT FROM "
@@ -166,10 +178,18 @@ static const struct pg_statement change_characters = {
 			  "c.game_stage END, "
 			  "updated_at = now() "
 			  "FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::timestamptz[], $5::uuid[], "
-			  "$6::bigint[], $7::bigint[]) "
-			  "AS d (id, xp, gold, ended_at, session_id, hp, energy) WHERE c.id = d.id "
-			  "RETURNING c.id, c.last_combat_session_id",
+			  "$6::bigint[], "
+			  "$7::timestamptz[], $8::uuid[], $9::bigint[], $10::timestamptz[], $11::uuid[]) "
+			  "AS d (id, xp, gold, ended_at, session_id, hp, hp_set_at, hp_set_by, energy, energy_set_at, "
+			  "energy_set_by) "
+			  "WHERE c.id = d.id RETURNING c.id, c.last_combat_session_id, c.hp_set_by, c.energy_set_by",
 };
+
+static void add_newest(struct pg_params *params, const struct newest_rows *rows, size_t n)
+{
+	pg_add_timestamptz_array(params, rows->ended_us, n);
+	pg_add_uuid_array(params, rows->sessions, n);
+}
 
 void sql_change_characters(struct pg *pg, const struct character_rows *rows)
 {
@@ -178,16 +198,17 @@ void sql_change_characters(struct pg *pg, const struct character_rows *rows)
 	pg_add_int8_array(&params, rows->ids, rows->n);
 	pg_add_int8_array(&params, rows->xp, rows->n);
 	pg_add_int8_array(&params, rows->gold, rows->n);
-	pg_add_timestamptz_array(&params, rows->ended_us, rows->n);
-	pg_add_uuid_array(&params, rows->sessions, rows->n);
+	add_newest(&params, &rows->last, rows->n);
 	pg_add_int8_array(&params, rows->hp, rows->n);
+	add_newest(&params, &rows->hp_set, rows->n);
 	pg_add_int8_array(&params, rows->energy, rows->n);
+	add_newest(&params, &rows->energy_set, rows->n);
 	pg_queue(pg, &change_characters, &params);
 }
 
 static const struct pg_statement fences = {
 	"settle_fences",
-	"SELECT id, last_combat_session_id FROM characters WHERE id = ANY ($1::bigint[])",
+	"SELECT id, last_combat_session_id, hp_set_by, energy_set_by FROM characters WHERE id = ANY ($1::bigint[])",
 };
 
 void sql_fences(struct pg *pg, const int64_t *ids, size_t n)

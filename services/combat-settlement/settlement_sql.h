@@ -33,12 +33,14 @@ void sql_claim(struct pg *pg, const struct history_row *rows, size_t n);
 void sql_recognise(struct pg *pg, const struct uuid *sessions, size_t n);
 /* Gives a fight that somebody else wrote into the history the digest of its document. No answer. */
 void sql_adopt(struct pg *pg, const struct uuid *session, const unsigned char *digest);
-/* Which fights of these characters are their newest. Answer: id, last_combat_session_id. */
+/* Which fights were the last to set what. Answer: id, last_combat_session_id, hp_set_by, energy_set_by. */
 void sql_fences(struct pg *pg, const int64_t *ids, size_t n);
 
 /* Templates that are only known by name. */
 void sql_make_templates(struct pg *pg, const char *const *ids, size_t n);
-/* xp, gold, vitals, fence, game_stage. This is what locks a character. Answer: id, last_combat_session_id of each that exists. */
+/*
+ * xp, gold, vitals, last fight, game_stage. This is what locks a character. Answer, for each that exists: as sql_fences().
+ */
 void sql_change_characters(struct pg *pg, const struct character_rows *rows);
 /* Takes from the belt. Answer: place (from 1) of each row that is its owner's, id, and the quantity left, below 0 when it was short. */
 void sql_take_from_belt(struct pg *pg, const struct belt_rows *rows);

@@ -67,13 +67,6 @@ int dead_open(struct dead_scan *scan, const struct invocation *in, struct error 
 	return -1;
 }
 
-void dead_close(struct dead_scan *scan)
-{
-	if (scan->bus)
-		bus_close(scan->bus, CLOSE_TIMEOUT_MS);
-	bus_free(TAKE(scan->bus));
-}
-
 static const struct bus_header *find_header(const struct bus_delivery *delivery, const char *name)
 {
 	for (size_t i = 0; i < delivery->n_headers; i++)
@@ -192,7 +185,32 @@ int dead_ack(struct dead_scan *scan, uint64_t tag, struct error *err)
 	if (bus_ack(scan->bus, tag, false))
 		return error_down(err, STORE_BROKER, "RabbitMQ at %s: connection lost", bus_host(scan->bus));
 	scan->held--;
+	scan->acked = true;
 	return 0;
+}
+
+/*
+ * The channel's process in the broker passes some acks of a quorum queue on and keeps the rest back until the queue has answered those;
+ * what it still keeps when the channel closes is lost, and the letters come back. To begin a consumer waits for the queue itself: the
+ * first time for the acks that were passed on, the second for what was kept back until then. Once more costs a millisecond.
+ */
+static void wait_for_acks(struct dead_scan *scan)
+{
+	struct error ignored;
+
+	for (int i = 0; i < 3; i++)
+		if (make_room(scan, &ignored))
+			return;
+}
+
+void dead_close(struct dead_scan *scan)
+{
+	if (scan->bus && bus_is_open(scan->bus)) {
+		if (scan->acked)
+			wait_for_acks(scan);
+		bus_close(scan->bus, CLOSE_TIMEOUT_MS);
+	}
+	bus_free(TAKE(scan->bus));
 }
 
 static void write_body(const struct bus_delivery *delivery, struct text *out)

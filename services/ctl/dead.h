@@ -39,6 +39,7 @@ struct dead_scan {
 	uint32_t held;	/* delivered and not acked */
 	uint32_t room;	/* how many the broker lets us hold: what all consumers' prefetches come to */
 	int consumers;
+	bool acked; /* anything */
 };
 
 /* The service's name from the arguments and its queue, opened. 0, or -1: invalid_payload for no such service, not_found, unavailable. */

@@ -1,7 +1,6 @@
 #include "call.h"
 
 #include <pthread.h>
-#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,34 +13,6 @@
 #define SCRATCH_PER_BYTE 16
 
 /* ---- beginning and end ---- */
-
-static bool valid_traceparent(const char *text)
-{
-	static const char shape[] = "00-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx-xxxxxxxxxxxxxxxx-xx";
-
-	if (!text || strlen(text) != TRACEPARENT_LEN)
-		return false;
-	for (size_t i = 0; i < TRACEPARENT_LEN; i++)
-		if (shape[i] == 'x' ? !strchr("0123456789abcdef", text[i]) : text[i] != shape[i])
-			return false;
-	return true;
-}
-
-/* https://www.w3.org/TR/trace-context/: the trace id is kept, this hop gets a span id of its own. */
-static void continue_trace(struct call *call)
-{
-	unsigned char random[24];
-	char hex[49];
-
-	randombytes_buf(random, sizeof(random));
-	sodium_bin2hex(hex, sizeof(hex), random, sizeof(random));
-	if (valid_traceparent(call->message->traceparent)) {
-		memcpy(call->traceparent, call->message->traceparent, TRACEPARENT_LEN + 1);
-		memcpy(call->traceparent + 36, hex, 16);
-		return;
-	}
-	snprintf(call->traceparent, sizeof(call->traceparent), "00-%.32s-%.16s-01", hex, hex + 32);
-}
 
 static void set_deadline(struct call *call)
 {
@@ -72,7 +43,7 @@ void call_init(struct call *call, const struct service *service, const struct me
 
 		uuid_format(&id, call->message_id);
 	}
-	continue_trace(call);
+	trace_continue(message->traceparent, call->traceparent);
 	set_deadline(call);
 }
 

@@ -12,6 +12,7 @@
 #include "kv.h"
 #include "pg.h"
 #include "scratch.h"
+#include "trace.h"
 
 struct command;
 struct service;
@@ -49,8 +50,6 @@ struct message {
 	int64_t received_us;	/* monotonic: when this process got it */
 	bool redelivered;
 };
-
-#define TRACEPARENT_LEN 55
 
 /* The reply being made. */
 struct reply {

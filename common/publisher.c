@@ -167,8 +167,12 @@ static void settle_sent(struct publisher *publisher, struct sent *sent, bool con
 		end_outgoing(out, true);
 		return;
 	}
-	/* Refused (a full queue, a missing one): it is kept, and offered again a little later. */
 	metric_add(&publisher_metrics[REFUSED_AGAIN], 1);
+	if (out->promise == PROMISE_ONCE) {
+		end_outgoing(out, false);
+		return;
+	}
+	/* Refused (a full queue, a missing one): it is kept, and offered again a little later. */
 	publisher->refused_until_ms = clock_ms() + REFUSED_AGAIN_MS;
 	queue_add(&publisher->waiting, out);
 }
@@ -202,10 +206,19 @@ static void take_return(struct publisher *publisher, const struct bus_delivery *
 		    !same_text(sent->out->exchange, returned->exchange))
 			continue;
 		sent->returned = true;
-		log_line(LOG_ERROR, "unroutable", "%s to exchange %s: no queue takes it; it is kept and tried again",
-			 sent->out->routing_key, sent->out->exchange);
+		if (sent->out->promise == PROMISE_CONFIRM)
+			log_line(LOG_ERROR, "unroutable", "%s to exchange %s: no queue takes it; it is kept and tried again",
+				 sent->out->routing_key, sent->out->exchange);
 		return;
 	}
+}
+
+static void keep_or_end(struct queue *queue, struct outgoing *out)
+{
+	if (out->promise == PROMISE_ONCE)
+		end_outgoing(out, false);
+	else
+		queue_add(queue, out);
 }
 
 /* Everything unconfirmed goes back to the front of the line, in order. */
@@ -216,10 +229,10 @@ static void window_requeue(struct publisher *publisher)
 	queue_init(&again);
 	for (size_t i = 0; i < publisher->window_n; i++)
 		if (window_at(publisher, i)->out)
-			queue_add(&again, TAKE(window_at(publisher, i)->out));
+			keep_or_end(&again, TAKE(window_at(publisher, i)->out));
 	publisher->window_n = 0;
 	while (publisher->waiting.head)
-		queue_add(&again, queue_take(&publisher->waiting));
+		keep_or_end(&again, queue_take(&publisher->waiting));
 	queue_init(&publisher->waiting);
 	while (again.head)
 		queue_add(&publisher->waiting, queue_take(&again));
@@ -270,7 +283,7 @@ static int publish_one(struct publisher *publisher, enum bus_channel channel, co
 		.expiration = out->expiration,
 		.headers = out->headers,
 		.n_headers = out->n_headers,
-		.persistent = out->promise == PROMISE_CONFIRM,
+		.persistent = out->promise != PROMISE_NONE,
 		.mandatory = out->mandatory,
 	};
 
@@ -355,16 +368,27 @@ static int read_frames(struct publisher *publisher, struct error *err)
 
 static void take_inbox(struct publisher *publisher, struct request **requests)
 {
+	bool stuck = !atomic_load(&publisher->up) || publisher->blocked;
+	struct queue ended;
+
+	queue_init(&ended);
 	pthread_mutex_lock(&publisher->mutex);
 	while (publisher->inbox.head) {
 		struct outgoing *out = queue_take(&publisher->inbox);
 
-		queue_add(out->promise == PROMISE_CONFIRM ? &publisher->waiting : &publisher->replies, out);
+		if (out->promise == PROMISE_NONE)
+			queue_add(&publisher->replies, out);
+		else if (out->promise == PROMISE_ONCE && stuck)
+			queue_add(&ended, out);
+		else
+			queue_add(&publisher->waiting, out);
 	}
 	*requests = publisher->requests_head;
 	publisher->requests_head = NULL;
 	publisher->requests_tail = &publisher->requests_head;
 	pthread_mutex_unlock(&publisher->mutex);
+	while (ended.head)
+		end_outgoing(queue_take(&ended), false);
 	metric_set(&publisher_metrics[WAITING], (int64_t)(publisher->waiting.n + publisher->window_n));
 }
 

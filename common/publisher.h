@@ -17,12 +17,14 @@ struct publisher;
 /* How a message to be published is treated. */
 enum promise {
 	PROMISE_NONE,	/* replies: sent once, not mandatory, dropped when the connection is down */
-	PROMISE_CONFIRM /* kept, and published again after a reconnect or refusal, until the broker has confirmed it */
+	PROMISE_CONFIRM, /* kept, and published again after a reconnect or refusal, until the broker has confirmed it */
+	PROMISE_ONCE	/* sent once: confirmed, or told at once that it was refused, returned or cut off (it may have arrived) */
 };
 
 /*
  * A message handed over: made by outgoing_new() in one piece of memory, freed by the publisher. done (may be NULL) is called once
- * on the publisher's thread and must not block: after the confirm (true), or when the publisher is stopped before (false).
+ * on the publisher's thread and must not block: after the confirm (true), or when the publisher is stopped before (false), or a
+ * PROMISE_ONCE was not kept (false).
  */
 struct outgoing {
 	struct outgoing *next; /* for the holder's own lists until handed over */

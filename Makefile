@@ -29,7 +29,8 @@ SERVICES := $(patsubst services/%/main.c,%,$(wildcard services/*/main.c))
 CATALOGUE_READERS := $(filter gateway ctl,$(SERVICES))
 WORKERS := $(filter-out $(CATALOGUE_READERS),$(SERVICES))
 binary = $(OUT)/bin/$(if $(filter ctl,$1),garrisonctl,garrison-$1)
-objects = $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard $1/*.c)) $(patsubst %.lua,$(OUT)/obj/%.lua.o,$(wildcard $1/*.lua))
+objects = $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard $1/*.c)) $(patsubst %.lua,$(OUT)/obj/%.lua.o,$(wildcard $1/*.lua)) \
+	$(patsubst %.html,$(OUT)/obj/%.html.o,$(wildcard $1/*.html))
 BINARIES := $(foreach s,$(SERVICES),$(call binary,$s))
 
 build: $(OUT)/libcommon.a $(OUT)/libtopology.a $(BINARIES)
@@ -88,6 +89,12 @@ $(OUT)/obj/%.o: %.c $(OUT)/flags | $(OUT)/gen/version.h
 $(OUT)/obj/%.lua.o: %.lua deploy/embed.sh $(OUT)/flags
 	@mkdir -p $(@D)
 	@deploy/embed.sh $(basename $(notdir $<))_lua $< >$(@:.o=.S)
+	@$(CC) $(CFLAGS) -c -o $@ $(@:.o=.S)
+
+# So is a page: docs.html as `extern const char docs_html[]`.
+$(OUT)/obj/%.html.o: %.html deploy/embed.sh $(OUT)/flags
+	@mkdir -p $(@D)
+	@deploy/embed.sh $(basename $(notdir $<))_html $< >$(@:.o=.S)
 	@$(CC) $(CFLAGS) -c -o $@ $(@:.o=.S)
 
 $(OUT)/lib%.a:

@@ -179,6 +179,20 @@ static int check_queue(struct bus *bus, const char *name, struct error *err)
 	return -1;
 }
 
+static int check_exchange(struct bus *bus, const char *name, struct error *err)
+{
+	struct error why;
+
+	if (bus_check_exchange(bus, name, &why) == 0)
+		return 0;
+	if (why.code == CODE_NOT_FOUND)
+		return error_set(err, CODE_NOT_FOUND,
+				 "the broker has no exchange %s: run \"garrisonctl topology apply\" first", name);
+	if (err)
+		*err = why;
+	return -1;
+}
+
 static int check_topology(struct bus *bus, struct error *err)
 {
 	const struct service *service = process.service;
@@ -186,7 +200,7 @@ static int check_topology(struct bus *bus, struct error *err)
 	char name[BROKER_NAME_MAX];
 
 	if (!service->n_commands)
-		return 0;
+		return check_exchange(bus, EXCHANGE_RPC, err) || check_exchange(bus, EXCHANGE_COMMANDS, err) ? -1 : 0;
 	if (check_queue(bus, name_queue(service->name, name), err) ||
 	    check_queue(bus, name_rpc_queue(service->name, name), err) ||
 	    check_queue(bus, name_dead_queue(service->name, name), err))
@@ -310,7 +324,7 @@ static bool is_healthy(struct text *why)
 	return true;
 }
 
-static bool is_ready(struct text *why)
+bool service_is_ready(struct text *why)
 {
 	unsigned down;
 
@@ -343,6 +357,8 @@ static void write_metrics(struct text *out)
 
 	metrics_write(out);
 	dispatch_metrics(out);
+	if (process.service->front && process.service->front->metrics)
+		process.service->front->metrics(out);
 	if (!atomic_load(&process.running))
 		return;
 	down = workers_down(process.workers);
@@ -444,7 +460,7 @@ static void block_signals(void)
 
 static int run(void)
 {
-	static const struct admin_source source = {.healthy = is_healthy, .ready = is_ready, .metrics = write_metrics};
+	static const struct admin_source source = {.healthy = is_healthy, .ready = service_is_ready, .metrics = write_metrics};
 	struct bus *bus = bus_new(common_settings.amqp_url, process.name, NULL);
 	struct error err;
 	int status;

@@ -59,6 +59,7 @@ struct front {
 	int (*start)(struct error *err); /* the broker and stores are up: begin to take requests */
 	void (*drain)(int64_t deadline_ms); /* take no more, answer what is in flight */
 	void (*stop)(void);
+	void (*metrics)(struct text *out); /* more of /metrics, on the admin port's thread; NULL for none */
 };
 
 enum needs { NEEDS_REDIS = 1, NEEDS_POSTGRES = 2 };
@@ -102,6 +103,9 @@ struct retry_delay {
 	int64_t ms;
 };
 extern struct common_settings common_settings;
+
+/* What /readyz says: false while starting, draining or cut off, with the reason in words. For fronts. Any thread. */
+bool service_is_ready(struct text *why);
 
 /*
  * Everything from argv to the exit code: --help, --describe, --version, settings, connections, topology and schema checks, threads,

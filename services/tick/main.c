@@ -29,7 +29,7 @@ static const struct service tick = {
 	.settings_out = &tick_settings,
 	/* Sets come as arrays of unknown size: always by the indexes, and by one plan for all sizes. */
 	.pg_settings = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_bitmapscan=off"
-		       " -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off",
+		       " -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off -c lock_timeout=2s",
 	.commands = commands,
 	.n_commands = ARRAY_LEN(commands),
 	.timers = timers,

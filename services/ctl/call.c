@@ -92,20 +92,21 @@ static int print_reply(struct invocation *in, const struct bus_delivery *deliver
 	return CTL_FAILED;
 }
 
-static int exchange(struct bus *bus, struct bus_publication *request, const char *service, int64_t timeout_ms,
+static int exchange(struct bus *bus, const struct bus_publication *request, const char *service, int64_t timeout_ms,
 	struct bus_event *event, struct error *err)
 {
 	int64_t deadline_ms = clock_ms() + timeout_ms;
-	struct bus_header deadline = { "g-deadline", NULL, clock_real_us() / 1000 + timeout_ms };
+	const struct bus_header deadline = { "g-deadline", NULL, clock_real_us() / 1000 + timeout_ms };
+	struct bus_publication limited = *request;
 	char expiration[24];
 
 	snprintf(expiration, sizeof(expiration), "%" PRId64, timeout_ms);
-	request->expiration = expiration;
-	request->headers = &deadline;
-	request->n_headers = 1;
+	limited.expiration = expiration;
+	limited.headers = &deadline;
+	limited.n_headers = 1;
 	if (check_consumers(bus, service, deadline_ms, err) ||
 		bus_consume(bus, BUS_MAIN, DIRECT_REPLIES, "reply", 1, true, err) ||
-		bus_publish(bus, BUS_MAIN, request, NULL, err))
+		bus_publish(bus, BUS_MAIN, &limited, NULL, err))
 		return -1;
 	return wait_for_reply(bus, request->correlation_id, deadline_ms, event, err);
 }

@@ -10,7 +10,7 @@ static void print_json(const struct differences *found)
 	CLEANUP(text_release) struct text out = { 0 };
 
 	json_open(&out, '{');
-	json_key_bool(&out, "ok", found->n == 0);
+	json_key_bool(&out, "ok", found->n_lasting == 0);
 	json_key(&out, "differences");
 	json_open(&out, '[');
 	for (size_t i = 0; i < found->n; i++) {
@@ -19,6 +19,7 @@ static void print_json(const struct differences *found)
 		json_key_string(&out, "name", found->items[i].name);
 		json_key_string(&out, "problem", found->items[i].problem);
 		json_key_string(&out, "advice", found->items[i].advice);
+		json_key_bool(&out, "may_pass", found->items[i].may_pass);
 		json_close(&out, '}');
 	}
 	json_close(&out, ']');
@@ -33,7 +34,7 @@ static void print_lines(const struct topology *topology, const struct difference
 
 		printf("%s %s %s (%s)\n", it->kind, it->name, it->problem, it->advice);
 	}
-	if (found->n == 0)
+	if (found->n_lasting == 0)
 		printf("%zu exchanges and %zu queues with their bindings are as they should be\n",
 			topology->n_exchanges, topology->n_queues);
 }
@@ -57,7 +58,7 @@ int topology_check_run(struct invocation *in, struct error *err)
 		print_json(&found);
 	else
 		print_lines(topology, &found);
-	if (found.n == 0)
+	if (found.n_lasting == 0)
 		return CTL_DONE;
 	error_set(err, CODE_CONFLICT, "the broker differs from the table in %zu place%s", found.n,
 		found.n == 1 ? "" : "s");

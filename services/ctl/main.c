@@ -16,7 +16,7 @@ static const struct verb verbs[] = {
 	{ "dead show", "SERVICE", 1, "Show dead letters whole", &dead_show_options, dead_show_run, NULL },
 	{ "dead redrive", "SERVICE", 1, "Send dead letters to be processed again", &dead_redrive_options, dead_redrive_run, NULL },
 	{ "dead purge", "SERVICE", 1, "Delete dead letters", &dead_purge_options, dead_purge_run, NULL },
-	{ "status", "", 0, "Show queues, workers, rates, what is late and what is dead", &status_options, status_run, NULL },
+	{ "status", "", 0, "Show queues, workers, rates, what is late and what is dead (the broker counts every 5 s)", &status_options, status_run, NULL },
 };
 /* clang-format on */
 

@@ -20,8 +20,6 @@
 #define CHILD_POLL_MS	  5
 #define ABSENT		  (-1L)
 
-extern char **environ;
-
 static int n_child_arguments;
 static char **child_arguments;
 

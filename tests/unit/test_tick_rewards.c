@@ -93,7 +93,7 @@ static void weights_and_bounds_hold(void)
 	CHECK(swords > first * 0.095 && swords < first * 0.105);
 	CHECK(quantities[0] > first * 0.58 && quantities[0] < first * 0.62); /* 30 % of 1 to 3 */
 	for (int xp = 8; xp <= 14; xp++)
-		CHECK(xp_seen[xp] > first / 7 * 0.95 && xp_seen[xp] < first / 7 * 1.05);
+		CHECK(xp_seen[xp] > first / 7.0 * 0.95 && xp_seen[xp] < first / 7.0 * 1.05);
 }
 
 static void no_rule_no_reward(void)

@@ -7,8 +7,8 @@
 
 #include "cleanup.h"
 
-#define CONNECTIONS_MAX	 16
-#define IDLE_LIMIT_S	 10
+#define CONNECTIONS_MAX 16
+#define IDLE_LIMIT_S 10
 #define CONNECTION_BYTES (16u << 10)
 
 static struct MHD_Daemon *admin_daemon;
@@ -36,16 +36,15 @@ static unsigned write_metrics(const struct admin_source *source, struct text *ou
 }
 
 static const struct page pages[] = {
-	{"/healthz", "text/plain; charset=utf-8", write_health},
-	{"/readyz", "text/plain; charset=utf-8", write_ready},
-	{"/metrics", "text/plain; version=0.0.4; charset=utf-8", write_metrics},
+	{ "/healthz", "text/plain; charset=utf-8", write_health },
+	{ "/readyz", "text/plain; charset=utf-8", write_ready },
+	{ "/metrics", "text/plain; version=0.0.4; charset=utf-8", write_metrics },
 };
 
-static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status, const char *content_type,
-			      const struct text *body)
+static enum MHD_Result answer(
+	struct MHD_Connection *connection, unsigned status, const char *content_type, const struct text *body)
 {
-	struct MHD_Response *response =
-		MHD_create_response_from_buffer(body->len, body->bytes, MHD_RESPMEM_MUST_COPY);
+	struct MHD_Response *response = MHD_create_response_from_buffer(body->len, body->bytes, MHD_RESPMEM_MUST_COPY);
 	enum MHD_Result queued;
 
 	if (!response)
@@ -57,10 +56,10 @@ static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status
 }
 
 static enum MHD_Result handle(void *arg, struct MHD_Connection *connection, const char *url, const char *method,
-			      const char *version, const char *upload, size_t *upload_size, void **state)
+	const char *version, const char *upload, size_t *upload_size, void **state)
 {
 	const struct admin_source *source = arg;
-	CLEANUP(text_release) struct text body = {0};
+	CLEANUP(text_release) struct text body = { 0 };
 
 	(void)version;
 	(void)upload;
@@ -106,7 +105,7 @@ static int split_address(const char *address, char host[static 256], const char 
 
 int admin_start(const char *address, const struct admin_source *source, struct error *err)
 {
-	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV };
 	struct addrinfo *found;
 	char host[256];
 	const char *port;
@@ -118,10 +117,10 @@ int admin_start(const char *address, const struct admin_source *source, struct e
 	if (status)
 		return error_set(err, CODE_INVALID_PAYLOAD, "ADMIN_ADDR: \"%s\": %s", address, gai_strerror(status));
 	admin_daemon = MHD_start_daemon(
-		MHD_USE_EPOLL_INTERNAL_THREAD | (found->ai_family == AF_INET6 ? MHD_USE_IPv6 : MHD_NO_FLAG), 0, NULL, NULL,
-		handle, (void *)(uintptr_t)source, MHD_OPTION_SOCK_ADDR, found->ai_addr, MHD_OPTION_CONNECTION_LIMIT,
-		CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_LIMIT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-		(size_t)CONNECTION_BYTES, MHD_OPTION_END);
+		MHD_USE_EPOLL_INTERNAL_THREAD | (found->ai_family == AF_INET6 ? MHD_USE_IPv6 : MHD_NO_FLAG), 0, NULL,
+		NULL, handle, (void *)(uintptr_t)source, MHD_OPTION_SOCK_ADDR, found->ai_addr,
+		MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_LIMIT_S,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_END);
 	freeaddrinfo(found);
 	if (!admin_daemon)
 		return error_set(err, CODE_INVALID_PAYLOAD, "ADMIN_ADDR: cannot listen on \"%s\"", address);

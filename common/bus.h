@@ -46,17 +46,17 @@ struct bus_publication {
 };
 
 enum bus_event_kind {
-	BUS_NOTHING,	 /* nothing more to read now */
-	BUS_DELIVERY,	 /* .delivery */
-	BUS_CONFIRMED,	 /* .tag, .multiple: publications confirmed on BUS_MAIN */
-	BUS_REJECTED,	 /* .tag, .multiple: publications the broker refused */
-	BUS_RETURNED,	 /* .delivery: an unroutable mandatory publication, correlation and ids as published; its confirm still comes */
-	BUS_CANCELLED,	 /* the broker took the consumer .text away (queue deleted, or its leader lost) */
-	BUS_CANCEL_OK,	 /* our cancel of .text is done: nothing more will be delivered to it */
-	BUS_BLOCKED,	 /* the broker takes no publications (resource alarm) */
+	BUS_NOTHING,   /* nothing more to read now */
+	BUS_DELIVERY,  /* .delivery */
+	BUS_CONFIRMED, /* .tag, .multiple: publications confirmed on BUS_MAIN */
+	BUS_REJECTED,  /* .tag, .multiple: publications the broker refused */
+	BUS_RETURNED, /* .delivery: an unroutable mandatory publication, correlation and ids as published; its confirm still comes */
+	BUS_CANCELLED, /* the broker took the consumer .text away (queue deleted, or its leader lost) */
+	BUS_CANCEL_OK, /* our cancel of .text is done: nothing more will be delivered to it */
+	BUS_BLOCKED,   /* the broker takes no publications (resource alarm) */
 	BUS_UNBLOCKED,
-	BUS_QUEUE_INFO,	 /* .text queue, .messages, .consumers: the answer to bus_ask_queue() */
-	BUS_NO_QUEUE	 /* the queue asked for does not exist */
+	BUS_QUEUE_INFO, /* .text queue, .messages, .consumers: the answer to bus_ask_queue() */
+	BUS_NO_QUEUE	/* the queue asked for does not exist */
 };
 
 /* A message as delivered or returned; valid until the next call on this bus. Strings are NUL-terminated, NULL when absent. */
@@ -115,7 +115,7 @@ int bus_keep_alive(struct bus *bus);
 /* Declarations and checks; each waits for the broker's answer and must not be called while consuming. Args: text or number. */
 int bus_declare_exchange(struct bus *bus, const char *name, const char *type, struct error *err);
 int bus_declare_queue(struct bus *bus, const char *name, bool durable, const struct bus_header *args, size_t n_args,
-		      struct error *err); /* conflict: it exists with other arguments */
+	struct error *err); /* conflict: it exists with other arguments */
 int bus_bind(struct bus *bus, const char *queue, const char *exchange, const char *key, struct error *err);
 int bus_unbind(struct bus *bus, const char *queue, const char *exchange, const char *key, struct error *err);
 int bus_delete_queue(struct bus *bus, const char *name, struct error *err);
@@ -127,7 +127,7 @@ int bus_get(struct bus *bus, const char *queue, struct bus_delivery *delivery, s
 
 /* Begins a consumer with a prefetch of its own; waits for the answer. no_ack for direct replies. 0/-1. */
 int bus_consume(struct bus *bus, enum bus_channel channel, const char *queue, const char *consumer_tag, int prefetch,
-		bool no_ack, struct error *err);
+	bool no_ack, struct error *err);
 /* Sent without waiting for any answer; 0, or -1 when the connection is gone. */
 int bus_cancel(struct bus *bus, const char *consumer_tag);
 int bus_ack(struct bus *bus, uint64_t tag, bool multiple);
@@ -135,8 +135,8 @@ int bus_nack(struct bus *bus, uint64_t tag, bool requeue);
 /* Answered by BUS_QUEUE_INFO or BUS_NO_QUEUE. 1: not sent, an earlier question is still open. */
 int bus_ask_queue(struct bus *bus, const char *queue);
 /* *sequence (may be NULL) is the number a confirm will name, on BUS_MAIN. 0, or -1 when the connection is gone. */
-int bus_publish(struct bus *bus, enum bus_channel channel, const struct bus_publication *publication, uint64_t *sequence,
-		struct error *err);
+int bus_publish(struct bus *bus, enum bus_channel channel, const struct bus_publication *publication,
+	uint64_t *sequence, struct error *err);
 
 /* The next thing that the broker sent; BUS_NOTHING at once when there is none. -1 when the connection is gone (err says why). */
 int bus_next(struct bus *bus, struct bus_event *event, struct error *err);

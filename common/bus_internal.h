@@ -37,6 +37,8 @@ struct bus {
 	uint64_t body_expected;
 };
 
+/* Drops the connection without a word. */
+void bus_disconnect(struct bus *bus);
 /* Fills err from the outcome of the library's last synchronous call; a channel the broker closed is opened again. 0/-1. */
 int bus_check_reply(struct bus *bus, int channel, amqp_rpc_reply_t reply, struct error *err, const char *what);
 /* Copies a property or name into the bus's memory of this message; NULL for an empty one. */

@@ -5,7 +5,7 @@
 #include "bus_internal.h"
 
 #define PERSISTENT 2
-#define TRANSIENT  1
+#define TRANSIENT 1
 
 amqp_bytes_t bus_bytes(const char *text)
 {
@@ -24,7 +24,7 @@ amqp_table_t bus_table(const struct bus_header *headers, size_t n, amqp_table_en
 			entries[i].value.value.i64 = headers[i].number;
 		}
 	}
-	return (amqp_table_t){.num_entries = (int)n, .entries = entries};
+	return (amqp_table_t){ .num_entries = (int)n, .entries = entries };
 }
 
 /* ---- properties in ---- */
@@ -69,7 +69,7 @@ static void read_headers(struct bus *bus, const amqp_table_t *table)
 {
 	for (int i = 0; i < table->num_entries && bus->delivery.n_headers < BUS_HEADERS_MAX; i++) {
 		const amqp_field_value_t *value = &table->entries[i].value;
-		struct bus_header header = {0};
+		struct bus_header header = { 0 };
 
 		if (value->kind == AMQP_FIELD_KIND_UTF8 || value->kind == AMQP_FIELD_KIND_BYTES)
 			header.text = scratch_memdup(&bus->strings, value->value.bytes.bytes, value->value.bytes.len);
@@ -104,14 +104,14 @@ void bus_read_properties(struct bus *bus, const amqp_basic_properties_t *propert
 /* ---- consuming ---- */
 
 int bus_consume(struct bus *bus, enum bus_channel channel, const char *queue, const char *consumer_tag, int prefetch,
-		bool no_ack, struct error *err)
+	bool no_ack, struct error *err)
 {
 	/* Not global: each consumer of the channel has its own limit, and quorum queues take no other. */
 	amqp_basic_qos(bus->connection, channel, 0, (uint16_t)prefetch, 0);
 	if (bus_check_reply(bus, channel, amqp_get_rpc_reply(bus->connection), err, "basic.qos"))
 		return -1;
-	amqp_basic_consume(bus->connection, channel, bus_bytes(queue), bus_bytes(consumer_tag), 0, no_ack, 0,
-			   amqp_empty_table);
+	amqp_basic_consume(
+		bus->connection, channel, bus_bytes(queue), bus_bytes(consumer_tag), 0, no_ack, 0, amqp_empty_table);
 	return bus_check_reply(bus, channel, amqp_get_rpc_reply(bus->connection), err, queue);
 }
 
@@ -122,7 +122,7 @@ static int sent(int status)
 
 int bus_cancel(struct bus *bus, const char *consumer_tag)
 {
-	amqp_basic_cancel_t cancel = {.consumer_tag = bus_bytes(consumer_tag)};
+	amqp_basic_cancel_t cancel = { .consumer_tag = bus_bytes(consumer_tag) };
 
 	return sent(amqp_send_method(bus->connection, BUS_MAIN, AMQP_BASIC_CANCEL_METHOD, &cancel));
 }
@@ -139,8 +139,8 @@ int bus_nack(struct bus *bus, uint64_t tag, bool requeue)
 
 int bus_ask_queue(struct bus *bus, const char *queue)
 {
-	amqp_queue_declare_t declare = {.queue = bus_bytes(queue), .passive = 1, .arguments = amqp_empty_table};
-	amqp_channel_open_t open = {.out_of_band = amqp_empty_bytes};
+	amqp_queue_declare_t declare = { .queue = bus_bytes(queue), .passive = 1, .arguments = amqp_empty_table };
+	amqp_channel_open_t open = { .out_of_band = amqp_empty_bytes };
 
 	if (bus->asked)
 		return 1;
@@ -162,23 +162,22 @@ static void set_property(amqp_basic_properties_t *properties, amqp_flags_t flag,
 	properties->_flags |= flag;
 }
 
-int bus_publish(struct bus *bus, enum bus_channel channel, const struct bus_publication *publication, uint64_t *sequence,
-		struct error *err)
+int bus_publish(struct bus *bus, enum bus_channel channel, const struct bus_publication *publication,
+	uint64_t *sequence, struct error *err)
 {
 	amqp_table_entry_t entries[BUS_HEADERS_MAX];
-	amqp_basic_properties_t properties = {._flags = AMQP_BASIC_DELIVERY_MODE_FLAG | AMQP_BASIC_CONTENT_TYPE_FLAG};
-	amqp_bytes_t body = {.len = publication->body_len, .bytes = (void *)(uintptr_t)publication->body};
+	amqp_basic_properties_t properties = { ._flags = AMQP_BASIC_DELIVERY_MODE_FLAG | AMQP_BASIC_CONTENT_TYPE_FLAG };
+	amqp_bytes_t body = { .len = publication->body_len, .bytes = (void *)(uintptr_t)publication->body };
 	int status;
 
 	if (publication->n_headers > BUS_HEADERS_MAX)
 		BUG("%zu headers", publication->n_headers);
 	properties.delivery_mode = publication->persistent ? PERSISTENT : TRANSIENT;
-	properties.content_type =
-		bus_bytes(publication->content_type ? publication->content_type : "application/json");
+	properties.content_type = bus_bytes(publication->content_type ? publication->content_type : "application/json");
 	set_property(&properties, AMQP_BASIC_TYPE_FLAG, &properties.type, publication->type);
 	set_property(&properties, AMQP_BASIC_MESSAGE_ID_FLAG, &properties.message_id, publication->message_id);
-	set_property(&properties, AMQP_BASIC_CORRELATION_ID_FLAG, &properties.correlation_id,
-		     publication->correlation_id);
+	set_property(
+		&properties, AMQP_BASIC_CORRELATION_ID_FLAG, &properties.correlation_id, publication->correlation_id);
 	set_property(&properties, AMQP_BASIC_REPLY_TO_FLAG, &properties.reply_to, publication->reply_to);
 	set_property(&properties, AMQP_BASIC_EXPIRATION_FLAG, &properties.expiration, publication->expiration);
 	if (publication->n_headers) {
@@ -186,10 +185,10 @@ int bus_publish(struct bus *bus, enum bus_channel channel, const struct bus_publ
 		properties._flags |= AMQP_BASIC_HEADERS_FLAG;
 	}
 	status = amqp_basic_publish(bus->connection, channel, bus_bytes(publication->exchange),
-				    bus_bytes(publication->routing_key), publication->mandatory, 0, &properties, body);
+		bus_bytes(publication->routing_key), publication->mandatory, 0, &properties, body);
 	if (status != AMQP_STATUS_OK)
-		return error_down(err, STORE_BROKER, "RabbitMQ at %s: publish: %s", bus_host(bus),
-				  amqp_error_string2(status));
+		return error_down(
+			err, STORE_BROKER, "RabbitMQ at %s: publish: %s", bus_host(bus), amqp_error_string2(status));
 	if (channel == BUS_MAIN) {
 		bus->published++;
 		if (sequence)
@@ -202,34 +201,34 @@ int bus_publish(struct bus *bus, enum bus_channel channel, const struct bus_publ
 
 int bus_declare_exchange(struct bus *bus, const char *name, const char *type, struct error *err)
 {
-	amqp_exchange_declare(bus->connection, BUS_MAIN, bus_bytes(name), bus_bytes(type), 0, 1, 0, 0,
-			      amqp_empty_table);
+	amqp_exchange_declare(
+		bus->connection, BUS_MAIN, bus_bytes(name), bus_bytes(type), 0, 1, 0, 0, amqp_empty_table);
 	return bus_check_reply(bus, BUS_MAIN, amqp_get_rpc_reply(bus->connection), err, name);
 }
 
 int bus_declare_queue(struct bus *bus, const char *name, bool durable, const struct bus_header *args, size_t n_args,
-		      struct error *err)
+	struct error *err)
 {
 	amqp_table_entry_t entries[BUS_HEADERS_MAX];
 
 	if (n_args > BUS_HEADERS_MAX)
 		BUG("%zu arguments", n_args);
-	amqp_queue_declare(bus->connection, BUS_MAIN, bus_bytes(name), 0, durable, 0, 0,
-			   bus_table(args, n_args, entries));
+	amqp_queue_declare(
+		bus->connection, BUS_MAIN, bus_bytes(name), 0, durable, 0, 0, bus_table(args, n_args, entries));
 	return bus_check_reply(bus, BUS_MAIN, amqp_get_rpc_reply(bus->connection), err, name);
 }
 
 int bus_bind(struct bus *bus, const char *queue, const char *exchange, const char *key, struct error *err)
 {
-	amqp_queue_bind(bus->connection, BUS_MAIN, bus_bytes(queue), bus_bytes(exchange), bus_bytes(key),
-			amqp_empty_table);
+	amqp_queue_bind(
+		bus->connection, BUS_MAIN, bus_bytes(queue), bus_bytes(exchange), bus_bytes(key), amqp_empty_table);
 	return bus_check_reply(bus, BUS_MAIN, amqp_get_rpc_reply(bus->connection), err, queue);
 }
 
 int bus_unbind(struct bus *bus, const char *queue, const char *exchange, const char *key, struct error *err)
 {
-	amqp_queue_unbind(bus->connection, BUS_MAIN, bus_bytes(queue), bus_bytes(exchange), bus_bytes(key),
-			  amqp_empty_table);
+	amqp_queue_unbind(
+		bus->connection, BUS_MAIN, bus_bytes(queue), bus_bytes(exchange), bus_bytes(key), amqp_empty_table);
 	return bus_check_reply(bus, BUS_MAIN, amqp_get_rpc_reply(bus->connection), err, queue);
 }
 
@@ -253,8 +252,8 @@ int bus_check_queue(struct bus *bus, const char *name, uint32_t *messages, struc
 
 int bus_check_exchange(struct bus *bus, const char *name, struct error *err)
 {
-	amqp_exchange_declare(bus->connection, BUS_MAIN, bus_bytes(name), bus_bytes("topic"), 1, 0, 0, 0,
-			      amqp_empty_table);
+	amqp_exchange_declare(
+		bus->connection, BUS_MAIN, bus_bytes(name), bus_bytes("topic"), 1, 0, 0, 0, amqp_empty_table);
 	return bus_check_reply(bus, BUS_MAIN, amqp_get_rpc_reply(bus->connection), err, name);
 }
 

@@ -9,7 +9,7 @@
 #include "naming.h"
 #include "publisher.h"
 
-#define SCRATCH_BASE	 ((size_t)16 << 20)
+#define SCRATCH_BASE ((size_t)16 << 20)
 #define SCRATCH_PER_BYTE 16
 
 /* ---- beginning and end ---- */
@@ -27,14 +27,14 @@ static void set_deadline(struct call *call)
 	}
 }
 
-void call_init(struct call *call, const struct service *service, const struct message *message, struct pg *pg,
-	       struct kv *kv)
+void call_init(
+	struct call *call, const struct service *service, const struct message *message, struct pg *pg, struct kv *kv)
 {
-	*call = (struct call){.service = service, .message = message, .pg = pg, .kv = kv};
+	*call = (struct call){ .service = service, .message = message, .pg = pg, .kv = kv };
 	scratch_init(&call->scratch, SCRATCH_BASE + message->body_len * SCRATCH_PER_BYTE);
 	if (message->routing_key)
-		call->command = command_find(service, message->type ? message->type
-								    : name_command_of(message->routing_key));
+		call->command = command_find(
+			service, message->type ? message->type : name_command_of(message->routing_key));
 	call->idempotency_key = message->message_id && strlen(message->message_id) < sizeof(call->message_id);
 	if (call->idempotency_key) {
 		snprintf(call->message_id, sizeof(call->message_id), "%s", message->message_id);
@@ -67,7 +67,7 @@ void call_release(struct call *call)
 /* ---- the outbox ---- */
 
 static void add_to_outbox(struct call *call, const char *exchange, const char *routing_key, const char *message_id,
-			  bool mandatory, const struct text *body)
+	bool mandatory, const struct text *body)
 {
 	const char *type = name_command_of(routing_key);
 	size_t text_size = strlen(routing_key) + 1 + strlen(message_id) + 1 + TRACEPARENT_LEN + 1 + body->len + 1;
@@ -91,14 +91,14 @@ void publish_event_json(struct call *call, const char *event, const char *messag
 {
 	char routing_key[BROKER_NAME_MAX];
 
-	add_to_outbox(call, EXCHANGE_EVENTS, name_routing_key(call->service->name, event, routing_key), message_id, false,
-		      body);
+	add_to_outbox(call, EXCHANGE_EVENTS, name_routing_key(call->service->name, event, routing_key), message_id,
+		false, body);
 }
 
-void publish_event(struct call *call, const char *event, const char *message_id, const struct schema *schema,
-		   const void *body)
+void publish_event(
+	struct call *call, const char *event, const char *message_id, const struct schema *schema, const void *body)
 {
-	CLEANUP(text_release) struct text text = {0};
+	CLEANUP(text_release) struct text text = { 0 };
 
 	schema_write(schema, body, &text);
 	publish_event_json(call, event, message_id, &text);
@@ -168,7 +168,7 @@ static struct flush *send_outbox(struct call *call)
 int publish_flush(struct call *call, struct error *err)
 {
 	struct flush *flush;
-	struct timespec until = {.tv_sec = call->deadline_ms / 1000, .tv_nsec = (call->deadline_ms % 1000) * 1000000};
+	struct timespec until = { .tv_sec = call->deadline_ms / 1000, .tv_nsec = (call->deadline_ms % 1000) * 1000000 };
 	size_t pending, refused;
 
 	if (!call->outbox)
@@ -189,28 +189,29 @@ int publish_flush(struct call *call, struct error *err)
 /* ---- asking another service ---- */
 
 static int read_reply(struct call *call, const char *routing_key, const char *reply, size_t len,
-		      struct json_text *result, struct error *err)
+	struct json_text *result, struct error *err)
 {
 	const cJSON *json = json_parse(reply, len, &call->scratch, err);
 	const cJSON *error = cJSON_GetObjectItemCaseSensitive(json, "error");
-	CLEANUP(text_release) struct text text = {0};
+	CLEANUP(text_release) struct text text = { 0 };
 	const char *code, *message;
 
 	if (!json)
 		return error_set(err, CODE_INTERNAL, "%s: the reply is not JSON", routing_key);
 	if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "ok"))) {
 		json_write(&text, cJSON_GetObjectItemCaseSensitive(json, "result"));
-		*result = (struct json_text){.text = scratch_memdup(&call->scratch, text.bytes, text.len), .len = text.len};
+		*result = (struct json_text){ .text = scratch_memdup(&call->scratch, text.bytes, text.len),
+			.len = text.len };
 		return 0;
 	}
 	code = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(error, "code"));
 	message = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(error, "message"));
-	return error_set(err, code ? code_by_name(code) : CODE_INTERNAL, "%s: %s", routing_key,
-			 message ? message : "refused");
+	return error_set(
+		err, code ? code_by_name(code) : CODE_INTERNAL, "%s: %s", routing_key, message ? message : "refused");
 }
 
 int call_service(struct call *call, const char *routing_key, const struct text *body, int timeout_ms,
-		 struct json_text *result, struct error *err)
+	struct json_text *result, struct error *err)
 {
 	int left_ms = clock_left_ms(call->deadline_ms);
 	const struct rpc_request request = {

@@ -41,13 +41,13 @@ struct message {
 	const char *correlation_id;
 	const char *reply_to;
 	const char *traceparent;
-	const char *client;	/* header g-client: the HTTP caller's address, set by the gateway */
-	int attempt;		/* g-attempt, 1 when absent */
-	int64_t first_at_us;	/* g-first-at in Unix microseconds, 0 when absent */
+	const char *client;	  /* header g-client: the HTTP caller's address, set by the gateway */
+	int attempt;		  /* g-attempt, 1 when absent */
+	int64_t first_at_us;	  /* g-first-at in Unix microseconds, 0 when absent */
 	int64_t deadline_real_ms; /* g-deadline, Unix milliseconds, 0 when absent */
-	int64_t expiration_ms;	/* the property, 0 when absent */
-	int64_t delivery_count; /* the broker's, 0 when absent */
-	int64_t received_us;	/* monotonic: when this process got it */
+	int64_t expiration_ms;	  /* the property, 0 when absent */
+	int64_t delivery_count;	  /* the broker's, 0 when absent */
+	int64_t received_us;	  /* monotonic: when this process got it */
 	bool redelivered;
 };
 
@@ -57,26 +57,26 @@ struct reply {
 	const char *message; /* for errors; in the call's scratch */
 	size_t n_fields;
 	struct problem *fields; /* PROBLEMS_MAX of them once there is one, in the call's scratch */
-	struct text result; /* JSON of the result, for CODE_OK */
+	struct text result;	/* JSON of the result, for CODE_OK */
 };
 
 struct call {
 	const struct service *service;
 	const struct command *command;
-	const struct message *message; /* a timer's run has an empty one */
-	const void *args;	       /* the command's struct, parsed */
+	const struct message *message;	       /* a timer's run has an empty one */
+	const void *args;		       /* the command's struct, parsed */
 	unsigned char digest[JSON_DIGEST_LEN]; /* of the body's canonical form, where the row says .digest */
-	struct scratch scratch;	       /* this message's memory */
-	int64_t deadline_ms;	       /* monotonic, soft */
-	char message_id[64];	       /* the sender's, or one made for the logs */
-	bool idempotency_key;	       /* message_id was given by the sender */
+	struct scratch scratch;		       /* this message's memory */
+	int64_t deadline_ms;		       /* monotonic, soft */
+	char message_id[64];		       /* the sender's, or one made for the logs */
+	bool idempotency_key;		       /* message_id was given by the sender */
 	char traceparent[TRACEPARENT_LEN + 1]; /* continued from the sender's, or new */
-	struct pg *pg;		       /* this thread's; NULL when the service does not need PostgreSQL */
-	struct kv *kv;		       /* this thread's; NULL when the service does not need Redis */
-	struct outgoing *outbox;       /* events and commands to publish once the handler is DONE */
+	struct pg *pg;			       /* this thread's; NULL when the service does not need PostgreSQL */
+	struct kv *kv;			       /* this thread's; NULL when the service does not need Redis */
+	struct outgoing *outbox;	       /* events and commands to publish once the handler is DONE */
 	enum outcome outcome;
-	enum stage stage;	       /* where it was refused or failed */
-	enum store down;	       /* of RETRY: the store that could not be reached */
+	enum stage stage; /* where it was refused or failed */
+	enum store down;  /* of RETRY: the store that could not be reached */
 	struct reply reply;
 };
 
@@ -100,8 +100,8 @@ static inline const void *call_args(const struct call *call)
  * Queues the event <service>.<event>, published with broker confirm after the handler returned DONE and before the message is
  * acked. message_id must be the same on every repeat. The body is copied into the call's scratch.
  */
-void publish_event(struct call *call, const char *event, const char *message_id, const struct schema *schema,
-		   const void *body);
+void publish_event(
+	struct call *call, const char *event, const char *message_id, const struct schema *schema, const void *body);
 /* The same with a body already in JSON. */
 void publish_event_json(struct call *call, const char *event, const char *message_id, const struct text *body);
 /* Queues a command for another service on game.commands, in the same way; routing_key is "<service>.<command>". */
@@ -119,6 +119,6 @@ int publish_flush(struct call *call, struct error *err);
  * result as JSON in the call's scratch; or -1 with the peer's error code, or timeout / unavailable. The call's thread.
  */
 int call_service(struct call *call, const char *routing_key, const struct text *body, int timeout_ms,
-		 struct json_text *result, struct error *err);
+	struct json_text *result, struct error *err);
 
 #endif

@@ -7,12 +7,12 @@
 #include "log.h"
 #include "naming.h"
 
-#define BODY_MAX	   ((size_t)1 << 20)
+#define BODY_MAX ((size_t)1 << 20)
 /* What a message may take in memory besides its own size: the structs of the largest schema, and what handlers build. */
-#define SCRATCH_PER_CALL   ((size_t)4 << 20)
-#define SCRATCH_PER_BYTE   8
-#define TREE_PER_BYTE	   64
-#define N_LANES		   2
+#define SCRATCH_PER_CALL ((size_t)4 << 20)
+#define SCRATCH_PER_BYTE 8
+#define TREE_PER_BYTE 64
+#define N_LANES 2
 
 struct command_stats {
 	_Atomic int64_t outcomes[N_LANES][CODE_COUNT];
@@ -58,8 +58,12 @@ enum lane command_lanes(const struct command *command)
 const char *stage_name(enum stage stage)
 {
 	static const char *const names[] = {
-		[STAGE_PARSE] = "parse",   [STAGE_UNKNOWN] = "unknown", [STAGE_VALIDATE] = "validate",
-		[STAGE_HANDLE] = "handle", [STAGE_TIMEOUT] = "timeout", [STAGE_CRASH] = "crash",
+		[STAGE_PARSE] = "parse",
+		[STAGE_UNKNOWN] = "unknown",
+		[STAGE_VALIDATE] = "validate",
+		[STAGE_HANDLE] = "handle",
+		[STAGE_TIMEOUT] = "timeout",
+		[STAGE_CRASH] = "crash",
 	};
 
 	return names[stage];
@@ -77,7 +81,7 @@ static bool refuse_at(struct call *call, enum stage stage, enum code code, const
 static bool read_args(struct call *call, const cJSON *json)
 {
 	const struct schema *schema = call->command->request;
-	struct problems problems = {0};
+	struct problems problems = { 0 };
 	void *args = scratch_alloc(&call->scratch, schema->size);
 
 	if (!cJSON_IsObject(json))
@@ -99,7 +103,7 @@ static bool check_lane(struct call *call)
 	if (command_lanes(call->command) & call->message->lane)
 		return true;
 	return refuse_at(call, STAGE_VALIDATE, CODE_FORBIDDEN,
-			 call->message->lane == LANE_DURABLE ? "use " EXCHANGE_RPC : "use " EXCHANGE_COMMANDS);
+		call->message->lane == LANE_DURABLE ? "use " EXCHANGE_RPC : "use " EXCHANGE_COMMANDS);
 }
 
 bool dispatch_prepare(struct call *call, struct scratch *tree)
@@ -110,19 +114,20 @@ bool dispatch_prepare(struct call *call, struct scratch *tree)
 
 	if (!call->command)
 		return refuse_at(call, STAGE_UNKNOWN, CODE_UNKNOWN_COMMAND,
-				 scratch_printf(&call->scratch, "%s has no command \"%.100s\"", call->service->name,
-						message->type ? message->type : name_command_of(message->routing_key)));
+			scratch_printf(&call->scratch, "%s has no command \"%.100s\"", call->service->name,
+				message->type ? message->type : name_command_of(message->routing_key)));
 	if (!check_lane(call))
 		return false;
 	if (message->body_len > command_body_max(call->command))
 		return refuse_at(call, STAGE_VALIDATE, CODE_INVALID_PAYLOAD,
-				 scratch_printf(&call->scratch, "the body has %zu bytes, at most %zu are taken",
-						message->body_len, command_body_max(call->command)));
+			scratch_printf(&call->scratch, "the body has %zu bytes, at most %zu are taken",
+				message->body_len, command_body_max(call->command)));
 	scratch_reset(tree);
 	tree->cap = SCRATCH_PER_CALL + message->body_len * TREE_PER_BYTE;
 	json = json_parse(message->body, message->body_len, tree, &err);
 	if (!json)
-		return refuse_at(call, err.code == CODE_INVALID_JSON ? STAGE_PARSE : STAGE_VALIDATE, err.code, err.text);
+		return refuse_at(
+			call, err.code == CODE_INVALID_JSON ? STAGE_PARSE : STAGE_VALIDATE, err.code, err.text);
 	return read_args(call, json);
 }
 
@@ -257,7 +262,7 @@ static void write_counter(struct text *out, const char *name, const char *help, 
 		const char *counted = (const char *)&stats[i] + offset;
 
 		text_printf(out, "garrison_%s{service=\"%s\",command=\"%s\"} %lld\n", name, service_counted->name,
-			    stats_name(i), (long long)*(const _Atomic int64_t *)counted);
+			stats_name(i), (long long)*(const _Atomic int64_t *)counted);
 	}
 }
 
@@ -269,10 +274,11 @@ static void write_outcomes(struct text *out, size_t i)
 
 			if (n || (code == CODE_OK && i < service_counted->n_commands))
 				text_printf(out,
-					    "garrison_messages_total{service=\"%s\",command=\"%s\",lane=\"%s\",outcome=\"%s\"} "
-					    "%lld\n",
-					    service_counted->name, stats_name(i), lane ? "rpc" : "durable",
-					    code == CODE_OK ? "ok" : code_name(code), (long long)n);
+					"garrison_messages_total{service=\"%s\",command=\"%s\",lane=\"%s\",outcome=\"%"
+					"s\"} "
+					"%lld\n",
+					service_counted->name, stats_name(i), lane ? "rpc" : "durable",
+					code == CODE_OK ? "ok" : code_name(code), (long long)n);
 		}
 }
 
@@ -286,9 +292,10 @@ void dispatch_metrics(struct text *out)
 	for (size_t i = 0; i <= service_counted->n_commands; i++)
 		write_outcomes(out, i);
 	write_counter(out, "redeliveries_total", "Messages the broker delivered more than once",
-		      offsetof(struct command_stats, redelivered));
+		offsetof(struct command_stats, redelivered));
 	write_counter(out, "retries_total", "Messages sent up a retry rung", offsetof(struct command_stats, retried));
-	write_counter(out, "dead_letters_total", "Messages sent to the dead queue", offsetof(struct command_stats, dead));
+	write_counter(
+		out, "dead_letters_total", "Messages sent to the dead queue", offsetof(struct command_stats, dead));
 	metrics_head(out, "message_duration_seconds", "From taking a message in hand to its outcome", "histogram");
 	for (size_t i = 0; i < service_counted->n_commands; i++) {
 		snprintf(labels, sizeof(labels), "service=\"%s\",command=\"%s\"", service_counted->name, stats_name(i));

@@ -27,8 +27,8 @@ const char *stage_name(enum stage stage);
  * Makes the call of a message: ids, trace, command (NULL when unknown), deadline. The message must outlive it. A timer's run passes
  * an empty message. The call's thread.
  */
-void call_init(struct call *call, const struct service *service, const struct message *message, struct pg *pg,
-	       struct kv *kv);
+void call_init(
+	struct call *call, const struct service *service, const struct message *message, struct pg *pg, struct kv *kv);
 /* Frees what the call holds, its outbox included. */
 void call_release(struct call *call);
 

@@ -12,7 +12,7 @@
 #include "publisher.h"
 
 #define COPY_HEADERS 10 /* g-* and traceparent, at most */
-#define ERROR_MAX    300
+#define ERROR_MAX 300
 
 const char *worker_name = "";
 
@@ -75,8 +75,8 @@ static int64_t header_number(const struct bus_delivery *delivery, const char *na
 static size_t job_size(const struct bus_delivery *delivery)
 {
 	size_t size = sizeof(struct job) + delivery->body_len + 1 + text_size(delivery->routing_key) + 1 +
-		      text_size(delivery->type) + text_size(delivery->message_id) + text_size(delivery->correlation_id) +
-		      text_size(delivery->reply_to);
+		      text_size(delivery->type) + text_size(delivery->message_id) +
+		      text_size(delivery->correlation_id) + text_size(delivery->reply_to);
 
 	for (size_t i = 0; i < delivery->n_headers; i++)
 		size += sizeof(struct bus_header) + text_size(delivery->headers[i].name) +
@@ -180,7 +180,7 @@ static void confirmed_one(void *arg, bool confirmed)
 static void send_reply(const struct job *job, const struct call *call)
 {
 	const struct message *message = &job->message;
-	CLEANUP(text_release) struct text body = {0};
+	CLEANUP(text_release) struct text body = { 0 };
 	struct outgoing *out;
 	size_t size;
 
@@ -271,7 +271,7 @@ static struct outgoing *make_copy(const struct job *job, const struct call *call
 
 static struct outgoing *dead_copy(const struct job *job, const struct call *call)
 {
-	CLEANUP(text_release) struct text body = {0};
+	CLEANUP(text_release) struct text body = { 0 };
 	char routing_key[BROKER_NAME_MAX];
 	struct outgoing *out;
 
@@ -298,7 +298,7 @@ static int64_t rung_delay_ms(int attempt)
 
 static struct outgoing *retried_copy(const struct job *job, const struct call *call)
 {
-	CLEANUP(text_release) struct text body = {0};
+	CLEANUP(text_release) struct text body = { 0 };
 	char exchange[BROKER_NAME_MAX];
 	struct outgoing *out;
 
@@ -325,7 +325,7 @@ static void publish_then_ack(struct job *job, struct outgoing *list, const struc
 	for (struct outgoing *out = list; out; out = out->next)
 		n++;
 	ending = must_alloc(sizeof(*ending));
-	*ending = (struct ending){.job = job, .sink = sink};
+	*ending = (struct ending){ .job = job, .sink = sink };
 	atomic_store(&job->pending, n);
 	while (list) {
 		struct outgoing *out = list;
@@ -375,7 +375,7 @@ void job_turn_away(struct job *job, const char *why, const struct job_sink *sink
 	struct call call = {
 		.message = &job->message,
 		.outcome = RETRY,
-		.reply = {.code = CODE_UNAVAILABLE, .message = why},
+		.reply = { .code = CODE_UNAVAILABLE, .message = why },
 	};
 
 	if (job->message.traceparent)

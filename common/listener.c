@@ -1,7 +1,6 @@
-#include "listener.h"
+#include "listener_internal.h"
 
 #include <poll.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -10,224 +9,21 @@
 #include "clock.h"
 #include "dispatch.h"
 #include "log.h"
-#include "naming.h"
 
-#define TAG_DURABLE	   "durable"
-#define TAG_RPC		   "rpc"
-#define CONNECT_LIMIT_MS   5000
-#define BACKOFF_FIRST_MS   50
-#define BACKOFF_LAST_MS	   2000
-#define BURST		   256
-#define IDLE_POLL_MS	   1000
-#define PROBE_POLL_MS	   50
-#define DRAIN_POLL_MS	   10
-/* How long a finished message may wait for an unfinished one before it, so that many can be acked at once. */
-#define HEAD_STUCK_MS	   200
-#define ACK_EVERY	   64
+#define TAG_DURABLE "durable"
+#define TAG_RPC "rpc"
+#define CONNECT_LIMIT_MS 5000
+#define BACKOFF_FIRST_MS 50
+#define BACKOFF_LAST_MS 2000
+#define BURST 256
+#define IDLE_POLL_MS 1000
+#define PROBE_POLL_MS 50
+#define DRAIN_POLL_MS 10
+#define ACK_EVERY 64
 #define PREFETCH_PER_THREAD 32
-#define PREFETCH_MAX	   4096
+#define PREFETCH_MAX 4096
 /* Bodies and their structs held at a time; with a larger one the socket is left unread and the broker waits. */
-#define HELD_MAX	   ((size_t)2 << 20)
-
-static struct metric listener_metrics[] = {
-	{"deliveries_total", "Messages taken from the broker", METRIC_COUNTER, 0, 0},
-	{"consumer_connects_total", "Connections made by the consumer", METRIC_COUNTER, 0, 0},
-	{"requeued_total", "Messages returned to their queue", METRIC_COUNTER, 0, 0},
-	{"in_flight", "Messages taken and not yet answered to the broker", METRIC_GAUGE, 0, 0},
-	{"last_delivery_timestamp_seconds", "Unix time of the last delivery", METRIC_GAUGE, 0, 0.001},
-	{"stale_verdicts_total", "Verdicts on deliveries of a lost connection, which the broker delivers again", METRIC_COUNTER,
-	 0, 0},
-};
-enum { DELIVERIES, CONNECTS, REQUEUED, IN_FLIGHT, LAST_DELIVERY, STALE };
-
-/* What is known of each tag from the first unanswered one on. */
-enum tag_state { TAG_OPEN, TAG_DONE, TAG_TOLD };
-
-struct listener {
-	const struct service *service;
-	struct bus *bus;
-	struct workers *workers;
-	struct job_sink sink;
-	pthread_t thread;
-	bool started;
-	int wake_fd;
-	atomic_bool up;
-	_Atomic int64_t progress_ms, last_delivery_ms;
-
-	pthread_mutex_t mutex; /* guards the next five */
-	struct job *finished_head, **finished_tail;
-	bool drain, drained, stop;
-	int64_t stop_deadline_ms;
-
-	/* The thread's own. */
-	char queue[BROKER_NAME_MAX], rpc_queue[BROKER_NAME_MAX];
-	uint64_t epoch;
-	bool durable_wanted, durable_on, rpc_on, cancelling;
-	uint64_t first_tag; /* of .tags[0] */
-	unsigned char *tags;
-	size_t n_tags, tags_cap, tags_offset;
-	size_t n_done;	    /* tags done and not told */
-	int64_t done_since_ms;
-	size_t held, in_flight;
-};
-
-/* ---- verdicts ---- */
-
-static void wake(struct listener *listener)
-{
-	uint64_t one = 1;
-
-	if (write(listener->wake_fd, &one, sizeof(one)) < 0)
-		return; /* full: it will wake anyhow */
-}
-
-static void take_finished(void *arg, struct job *job)
-{
-	struct listener *listener = arg;
-	bool first;
-
-	job->next = NULL;
-	pthread_mutex_lock(&listener->mutex);
-	first = !listener->finished_head;
-	*listener->finished_tail = job;
-	listener->finished_tail = &job->next;
-	pthread_mutex_unlock(&listener->mutex);
-	if (first)
-		wake(listener);
-}
-
-const struct job_sink *listener_sink(struct listener *listener)
-{
-	return &listener->sink;
-}
-
-static unsigned char *tag_at(struct listener *listener, uint64_t tag)
-{
-	return &listener->tags[listener->tags_offset + (tag - listener->first_tag)];
-}
-
-static void add_tag(struct listener *listener, uint64_t tag)
-{
-	if (listener->n_tags == 0) {
-		listener->first_tag = tag;
-		listener->tags_offset = 0;
-	}
-	if (listener->tags_offset + listener->n_tags == listener->tags_cap) {
-		if (listener->tags_offset > listener->tags_cap / 2) {
-			memmove(listener->tags, listener->tags + listener->tags_offset, listener->n_tags);
-			listener->tags_offset = 0;
-		} else {
-			listener->tags_cap = listener->tags_cap ? listener->tags_cap * 2 : 256;
-			listener->tags = must_realloc(listener->tags, listener->tags_cap);
-		}
-	}
-	listener->tags[listener->tags_offset + listener->n_tags++] = TAG_OPEN;
-}
-
-static void shrink_tags(struct listener *listener)
-{
-	while (listener->n_tags && listener->tags[listener->tags_offset] == TAG_TOLD) {
-		listener->tags_offset++;
-		listener->first_tag++;
-		listener->n_tags--;
-	}
-}
-
-/* The broker is told of a job on its own: it goes back. */
-static int requeue(struct listener *listener, const struct job *job)
-{
-	metric_add(&listener_metrics[REQUEUED], 1);
-	*tag_at(listener, job->tag) = TAG_TOLD;
-	return bus_nack(listener->bus, job->tag, true);
-}
-
-static int tell_verdict(struct listener *listener, struct job *job)
-{
-	int status = 0;
-
-	listener->held -= job->size;
-	listener->in_flight--;
-	if (job->down)
-		workers_store_down(listener->workers, job->down);
-	if (job->epoch != listener->epoch || !bus_is_open(listener->bus)) {
-		metric_add(&listener_metrics[STALE], 1);
-	} else if (job->verdict == VERDICT_REQUEUE) {
-		status = requeue(listener, job);
-	} else if (job->verdict == VERDICT_ACK) {
-		*tag_at(listener, job->tag) = TAG_DONE;
-		if (listener->n_done++ == 0)
-			listener->done_since_ms = clock_ms();
-	}
-	job_free(job);
-	return status;
-}
-
-static struct job *take_list(struct listener *listener)
-{
-	struct job *list;
-
-	pthread_mutex_lock(&listener->mutex);
-	list = listener->finished_head;
-	listener->finished_head = NULL;
-	listener->finished_tail = &listener->finished_head;
-	pthread_mutex_unlock(&listener->mutex);
-	return list;
-}
-
-/* Acks everything up to the first tag still open with one ack; tags told singly before are not told again. */
-static int ack_prefix(struct listener *listener)
-{
-	uint64_t last = 0;
-	size_t n = 0;
-
-	while (n < listener->n_tags && listener->tags[listener->tags_offset + n] != TAG_OPEN) {
-		if (listener->tags[listener->tags_offset + n] == TAG_DONE) {
-			last = listener->first_tag + n;
-			listener->n_done--;
-		}
-		listener->tags[listener->tags_offset + n++] = TAG_TOLD;
-	}
-	shrink_tags(listener);
-	return last ? bus_ack(listener->bus, last, true) : 0;
-}
-
-static int ack_singly(struct listener *listener)
-{
-	for (size_t i = 0; i < listener->n_tags && listener->n_done; i++) {
-		unsigned char *state = &listener->tags[listener->tags_offset + i];
-
-		if (*state != TAG_DONE)
-			continue;
-		*state = TAG_TOLD;
-		listener->n_done--;
-		if (bus_ack(listener->bus, listener->first_tag + i, false))
-			return -1;
-	}
-	return 0;
-}
-
-static int tell_verdicts(struct listener *listener)
-{
-	struct job *list = take_list(listener);
-	int status = 0;
-
-	while (list) {
-		struct job *job = list;
-
-		list = job->next;
-		if (tell_verdict(listener, job))
-			status = -1;
-	}
-	metric_set(&listener_metrics[IN_FLIGHT], (int64_t)listener->in_flight);
-	shrink_tags(listener);
-	if (!listener->n_done || status)
-		return status;
-	if (ack_prefix(listener))
-		return -1;
-	if (listener->n_done && clock_ms() - listener->done_since_ms >= HEAD_STUCK_MS)
-		return ack_singly(listener);
-	return 0;
-}
+#define HELD_MAX ((size_t)2 << 20)
 
 /* ---- connecting ---- */
 
@@ -288,7 +84,7 @@ static int connect_once(struct listener *listener, struct error *err)
 {
 	drop_unbegun(listener);
 	listener->epoch++;
-	listener->n_tags = listener->tags_offset = listener->n_done = 0;
+	unacked_reset(&listener->unacked);
 	listener->rpc_on = listener->durable_on = listener->cancelling = false;
 	listener->durable_wanted = !workers_down(listener->workers);
 	if (!bus_is_open(listener->bus) && bus_connect(listener->bus, false, CONNECT_LIMIT_MS, err))
@@ -297,7 +93,7 @@ static int connect_once(struct listener *listener, struct error *err)
 		bus_close(listener->bus, 0);
 		return -1;
 	}
-	metric_add(&listener_metrics[CONNECTS], 1);
+	metric_add(&listener_metrics[LISTENER_CONNECTS], 1);
 	atomic_store(&listener->up, true);
 	log_line(LOG_INFO, "consumer_connected", "%s, prefetch %d", bus_host(listener->bus), prefetch(listener));
 	return 0;
@@ -348,14 +144,14 @@ static void take_delivery(struct listener *listener, const struct bus_delivery *
 	bool durable = delivery->consumer_tag && strcmp(delivery->consumer_tag, TAG_DURABLE) == 0;
 	struct job *job = job_new(delivery, durable ? LANE_DURABLE : LANE_RPC, listener->epoch);
 
-	add_tag(listener, job->tag);
+	unacked_add(&listener->unacked, job->tag);
 	listener->held += job->size;
 	listener->in_flight++;
-	metric_add(&listener_metrics[DELIVERIES], 1);
-	metric_set(&listener_metrics[LAST_DELIVERY], clock_real_us() / 1000);
+	metric_add(&listener_metrics[LISTENER_DELIVERIES], 1);
+	metric_set(&listener_metrics[LISTENER_LAST_DELIVERY], clock_real_us() / 1000);
 	atomic_store(&listener->last_delivery_ms, clock_ms());
-	job->command = command_find(listener->service,
-				    job->message.type ? job->message.type : name_command_of(job->message.routing_key));
+	job->command = command_find(
+		listener->service, job->message.type ? job->message.type : name_command_of(job->message.routing_key));
 	if (durable && !listener->durable_wanted)
 		job_finish(job, VERDICT_REQUEUE, &listener->sink);
 	else
@@ -376,7 +172,8 @@ static int read_one(struct listener *listener, struct error *err)
 		take_delivery(listener, &event.delivery);
 		return 1;
 	case BUS_CANCELLED:
-		return error_down(err, STORE_BROKER, "the broker cancelled the consumer %s: its queue is gone", event.text);
+		return error_down(
+			err, STORE_BROKER, "the broker cancelled the consumer %s: its queue is gone", event.text);
 	case BUS_CANCEL_OK:
 		if (strcmp(event.text, TAG_DURABLE) == 0)
 			listener->durable_on = listener->cancelling = false;
@@ -402,7 +199,7 @@ static int read_deliveries(struct listener *listener, struct error *err)
 		got = read_one(listener, err);
 		if (got <= 0)
 			return got;
-		if (i % ACK_EVERY == ACK_EVERY - 1 && tell_verdicts(listener))
+		if (i % ACK_EVERY == ACK_EVERY - 1 && listener_tell_verdicts(listener))
 			return error_down(err, STORE_BROKER, "cannot ack");
 	}
 	return 1;
@@ -412,8 +209,8 @@ static int read_deliveries(struct listener *listener, struct error *err)
 
 static void wait_for_work(struct listener *listener, int timeout_ms)
 {
-	struct pollfd fds[2] = {{.fd = listener->wake_fd, .events = POLLIN},
-				{.fd = bus_fd(listener->bus), .events = POLLIN}};
+	struct pollfd fds[2] = { { .fd = listener->wake_fd, .events = POLLIN },
+		{ .fd = bus_fd(listener->bus), .events = POLLIN } };
 	bool reading = bus_is_open(listener->bus) && listener->held < HELD_MAX;
 	uint64_t woken;
 
@@ -429,7 +226,7 @@ static int poll_limit_ms(struct listener *listener, bool drain)
 		return DRAIN_POLL_MS;
 	if (workers_down(listener->workers))
 		return PROBE_POLL_MS;
-	return listener->n_done ? HEAD_STUCK_MS : IDLE_POLL_MS;
+	return listener->unacked.n_done ? HEAD_STUCK_MS : IDLE_POLL_MS;
 }
 
 static int begin_drain(struct listener *listener, struct error *err)
@@ -480,7 +277,7 @@ static int run_connected(struct listener *listener, bool drain, struct error *er
 
 	if (more < 0)
 		return -1;
-	if (tell_verdicts(listener))
+	if (listener_tell_verdicts(listener))
 		return error_down(err, STORE_BROKER, "cannot ack: the connection is gone");
 	if (!drain && follow_stores(listener, err))
 		return -1;
@@ -509,7 +306,7 @@ static void *listener_main(void *arg)
 				lost(listener, &err);
 			continue;
 		}
-		tell_verdicts(listener);
+		listener_tell_verdicts(listener);
 		if (workers_down(listener->workers))
 			workers_probe(listener->workers);
 		if (drain || clock_ms() < connect_at_ms) {
@@ -526,12 +323,17 @@ static void *listener_main(void *arg)
 		connect_at_ms = clock_ms() + clock_jitter_ms(backoff_ms);
 		backoff_ms = backoff_ms * 2 > BACKOFF_LAST_MS ? BACKOFF_LAST_MS : backoff_ms * 2;
 	}
-	tell_verdicts(listener);
+	listener_tell_verdicts(listener);
 	log_flush();
 	return NULL;
 }
 
 /* ---- for the main thread ---- */
+
+const struct job_sink *listener_sink(struct listener *listener)
+{
+	return &listener->sink;
+}
 
 struct listener *listener_new(const struct service *service, struct bus *bus)
 {
@@ -539,7 +341,7 @@ struct listener *listener_new(const struct service *service, struct bus *bus)
 
 	listener->service = service;
 	listener->bus = bus;
-	listener->sink = (struct job_sink){.finished = take_finished, .arg = listener};
+	listener->sink = (struct job_sink){ .finished = listener_take_finished, .arg = listener };
 	listener->finished_tail = &listener->finished_head;
 	listener->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	listener->last_delivery_ms = -1;
@@ -549,7 +351,7 @@ struct listener *listener_new(const struct service *service, struct bus *bus)
 	pthread_mutex_init(&listener->mutex, NULL);
 	name_queue(service->name, listener->queue);
 	name_rpc_queue(service->name, listener->rpc_queue);
-	metrics_register(listener_metrics, ARRAY_LEN(listener_metrics));
+	metrics_register(listener_metrics, N_LISTENER_METRICS);
 	return listener;
 }
 
@@ -568,7 +370,7 @@ void listener_drain(struct listener *listener, int64_t deadline_ms)
 	pthread_mutex_lock(&listener->mutex);
 	listener->drain = true;
 	pthread_mutex_unlock(&listener->mutex);
-	wake(listener);
+	listener_wake(listener);
 	while (!drained && clock_ms() < deadline_ms) {
 		clock_sleep_ms(5);
 		pthread_mutex_lock(&listener->mutex);
@@ -579,26 +381,18 @@ void listener_drain(struct listener *listener, int64_t deadline_ms)
 
 void listener_stop(struct listener *listener, int64_t deadline_ms)
 {
-	struct job *list;
-
 	pthread_mutex_lock(&listener->mutex);
 	listener->stop = true;
 	pthread_mutex_unlock(&listener->mutex);
-	wake(listener);
+	listener_wake(listener);
 	if (listener->started)
 		pthread_join(listener->thread, NULL);
 	bus_close(listener->bus, clock_left_ms(deadline_ms) + 1);
-	list = take_list(listener);
-	while (list) {
-		struct job *job = list;
-
-		list = job->next;
-		job_free(job);
-	}
+	listener_drop_finished(listener);
 	bus_free(listener->bus);
 	close(listener->wake_fd);
 	pthread_mutex_destroy(&listener->mutex);
-	free(listener->tags);
+	unacked_release(&listener->unacked);
 	free(listener);
 }
 

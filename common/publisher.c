@@ -10,36 +10,24 @@
 #include "log.h"
 #include "metrics.h"
 
-#define CONFIRM_WINDOW	   256
-#define BURST		   64
-#define CONNECT_LIMIT_MS   5000
-#define BACKOFF_FIRST_MS   50
-#define BACKOFF_LAST_MS	   2000
-#define REFUSED_AGAIN_MS   500
-#define IDLE_POLL_MS	   1000
-#define REPLIES_HELD_MAX   10000
+#define BURST 64
+#define CONNECT_LIMIT_MS 5000
+#define BACKOFF_FIRST_MS 50
+#define BACKOFF_LAST_MS 2000
+#define REFUSED_AGAIN_MS 500
+#define IDLE_POLL_MS 1000
+#define REPLIES_HELD_MAX 10000
 
 static struct metric publisher_metrics[] = {
-	{"published_total", "Messages handed to the broker", METRIC_COUNTER, 0, 0},
-	{"publish_confirmed_total", "Publications confirmed by the broker", METRIC_COUNTER, 0, 0},
-	{"publish_refused_total", "Publications refused or returned by the broker; each is tried again", METRIC_COUNTER, 0, 0},
-	{"publisher_connects_total", "Connections made by the publisher", METRIC_COUNTER, 0, 0},
-	{"replies_dropped_total", "Replies dropped for want of a broker", METRIC_COUNTER, 0, 0},
-	{"publish_waiting", "Publications not yet confirmed", METRIC_GAUGE, 0, 0},
+	{ "published_total", "Messages handed to the broker", METRIC_COUNTER, 0, 0 },
+	{ "publish_confirmed_total", "Publications confirmed by the broker", METRIC_COUNTER, 0, 0 },
+	{ "publish_refused_total", "Publications refused or returned by the broker; each is tried again",
+		METRIC_COUNTER, 0, 0 },
+	{ "publisher_connects_total", "Connections made by the publisher", METRIC_COUNTER, 0, 0 },
+	{ "replies_dropped_total", "Replies dropped for want of a broker", METRIC_COUNTER, 0, 0 },
+	{ "publish_waiting", "Publications not yet confirmed", METRIC_GAUGE, 0, 0 },
 };
 enum { PUBLISHED, CONFIRMED, REFUSED_AGAIN, CONNECTS, REPLIES_DROPPED, WAITING };
-
-/* A first-in first-out list of messages. */
-struct queue {
-	struct outgoing *head, **tail;
-	size_t n;
-};
-
-struct sent {
-	uint64_t sequence;
-	struct outgoing *out; /* NULL once ended */
-	bool returned;
-};
 
 struct publisher {
 	struct bus *bus;
@@ -49,194 +37,19 @@ struct publisher {
 	_Atomic int64_t progress_ms;
 
 	pthread_mutex_t mutex; /* guards the next five */
-	struct queue inbox;
+	struct outgoing_queue inbox;
 	struct request *requests_head, **requests_tail;
 	bool stopping;
 	int64_t stop_deadline_ms;
 
 	/* The thread's own. */
-	struct queue waiting; /* with confirm, not sent or to be sent again */
-	struct queue replies;
-	struct sent window[CONFIRM_WINDOW];
-	size_t window_first, window_n;
+	struct outgoing_queue waiting; /* with confirm, not sent or to be sent again */
+	struct outgoing_queue replies;
+	struct window window;
 	int64_t refused_until_ms;
 	bool blocked;
 	struct requests requests;
 };
-
-/* ---- messages ---- */
-
-struct outgoing *outgoing_new(size_t text_size, size_t max_headers)
-{
-	size_t headers_size = max_headers * sizeof(struct bus_header);
-	struct outgoing *out = must_alloc(sizeof(*out) + headers_size + text_size);
-
-	*out = (struct outgoing){
-		.headers = (struct bus_header *)(out + 1),
-		.max_headers = max_headers,
-		.room = (char *)(out + 1) + headers_size,
-		.room_left = text_size,
-	};
-	return out;
-}
-
-void outgoing_free(struct outgoing *out)
-{
-	free(out);
-}
-
-const char *outgoing_bytes(struct outgoing *out, const char *bytes, size_t len)
-{
-	char *copy = out->room;
-
-	if (len + 1 > out->room_left)
-		BUG("a message without room for %zu bytes", len);
-	if (len)
-		memcpy(copy, bytes, len);
-	copy[len] = '\0';
-	out->room += len + 1;
-	out->room_left -= len + 1;
-	return copy;
-}
-
-const char *outgoing_text(struct outgoing *out, const char *text)
-{
-	return text ? outgoing_bytes(out, text, strlen(text)) : NULL;
-}
-
-void outgoing_header(struct outgoing *out, const char *name, const char *text, int64_t number)
-{
-	if (out->n_headers == out->max_headers)
-		BUG("a message without room for header %s", name);
-	out->headers[out->n_headers++] =
-		(struct bus_header){.name = name, .text = outgoing_text(out, text), .number = number};
-}
-
-static void queue_init(struct queue *queue)
-{
-	*queue = (struct queue){.tail = &queue->head};
-}
-
-static void queue_add(struct queue *queue, struct outgoing *out)
-{
-	out->next = NULL;
-	*queue->tail = out;
-	queue->tail = &out->next;
-	queue->n++;
-}
-
-static struct outgoing *queue_take(struct queue *queue)
-{
-	struct outgoing *out = queue->head;
-
-	queue->head = out->next;
-	if (!queue->head)
-		queue->tail = &queue->head;
-	queue->n--;
-	return out;
-}
-
-static void end_outgoing(struct outgoing *out, bool confirmed)
-{
-	if (out->done)
-		out->done(out->arg, confirmed);
-	outgoing_free(out);
-}
-
-/* ---- the window of unconfirmed publications ---- */
-
-static struct sent *window_at(struct publisher *publisher, size_t i)
-{
-	return &publisher->window[(publisher->window_first + i) % CONFIRM_WINDOW];
-}
-
-static void window_shrink(struct publisher *publisher)
-{
-	while (publisher->window_n && !window_at(publisher, 0)->out) {
-		publisher->window_first = (publisher->window_first + 1) % CONFIRM_WINDOW;
-		publisher->window_n--;
-	}
-}
-
-static void settle_sent(struct publisher *publisher, struct sent *sent, bool confirmed)
-{
-	struct outgoing *out = TAKE(sent->out);
-
-	if (confirmed && !sent->returned) {
-		metric_add(&publisher_metrics[CONFIRMED], 1);
-		end_outgoing(out, true);
-		return;
-	}
-	metric_add(&publisher_metrics[REFUSED_AGAIN], 1);
-	if (out->promise == PROMISE_ONCE) {
-		end_outgoing(out, false);
-		return;
-	}
-	/* Refused (a full queue, a missing one): it is kept, and offered again a little later. */
-	publisher->refused_until_ms = clock_ms() + REFUSED_AGAIN_MS;
-	queue_add(&publisher->waiting, out);
-}
-
-static void take_confirm(struct publisher *publisher, uint64_t tag, bool multiple, bool confirmed)
-{
-	for (size_t i = 0; i < publisher->window_n; i++) {
-		struct sent *sent = window_at(publisher, i);
-
-		if (sent->sequence > tag)
-			break;
-		if (sent->out && (multiple || sent->sequence == tag))
-			settle_sent(publisher, sent, confirmed);
-	}
-	window_shrink(publisher);
-}
-
-static bool same_text(const char *a, const char *b)
-{
-	return strcmp(a ? a : "", b ? b : "") == 0;
-}
-
-/* A return names no sequence; the oldest unmarked publication of the same address and id is the one. */
-static void take_return(struct publisher *publisher, const struct bus_delivery *returned)
-{
-	for (size_t i = 0; i < publisher->window_n; i++) {
-		struct sent *sent = window_at(publisher, i);
-
-		if (!sent->out || sent->returned || !same_text(sent->out->message_id, returned->message_id) ||
-		    !same_text(sent->out->routing_key, returned->routing_key) ||
-		    !same_text(sent->out->exchange, returned->exchange))
-			continue;
-		sent->returned = true;
-		if (sent->out->promise == PROMISE_CONFIRM)
-			log_line(LOG_ERROR, "unroutable", "%s to exchange %s: no queue takes it; it is kept and tried again",
-				 sent->out->routing_key, sent->out->exchange);
-		return;
-	}
-}
-
-static void keep_or_end(struct queue *queue, struct outgoing *out)
-{
-	if (out->promise == PROMISE_ONCE)
-		end_outgoing(out, false);
-	else
-		queue_add(queue, out);
-}
-
-/* Everything unconfirmed goes back to the front of the line, in order. */
-static void window_requeue(struct publisher *publisher)
-{
-	struct queue again;
-
-	queue_init(&again);
-	for (size_t i = 0; i < publisher->window_n; i++)
-		if (window_at(publisher, i)->out)
-			keep_or_end(&again, TAKE(window_at(publisher, i)->out));
-	publisher->window_n = 0;
-	while (publisher->waiting.head)
-		keep_or_end(&again, queue_take(&publisher->waiting));
-	queue_init(&publisher->waiting);
-	while (again.head)
-		queue_add(&publisher->waiting, queue_take(&again));
-}
 
 /* ---- the connection ---- */
 
@@ -245,11 +58,11 @@ static void lost(struct publisher *publisher, const struct error *err)
 	log_line(LOG_WARN, "publisher_lost", "%s", err->text);
 	atomic_store(&publisher->up, false);
 	bus_close(publisher->bus, 0);
-	window_requeue(publisher);
+	window_empty(&publisher->window, &publisher->waiting);
 	requests_fail_all(&publisher->requests, "the connection to the broker was lost");
 	while (publisher->replies.head) {
 		metric_add(&publisher_metrics[REPLIES_DROPPED], 1);
-		end_outgoing(queue_take(&publisher->replies), false);
+		outgoing_end(outgoing_queue_take(&publisher->replies), false);
 	}
 }
 
@@ -269,7 +82,7 @@ static int connect_once(struct publisher *publisher, struct error *err)
 }
 
 static int publish_one(struct publisher *publisher, enum bus_channel channel, const struct outgoing *out,
-		       uint64_t *sequence, struct error *err)
+	uint64_t *sequence, struct error *err)
 {
 	const struct bus_publication publication = {
 		.exchange = out->exchange,
@@ -295,12 +108,10 @@ static int publish_waiting(struct publisher *publisher, struct error *err)
 {
 	if (publisher->blocked || clock_ms() < publisher->refused_until_ms)
 		return 0;
-	for (int i = 0; i < BURST && publisher->waiting.head && publisher->window_n < CONFIRM_WINDOW; i++) {
-		struct sent *sent = window_at(publisher, publisher->window_n);
-		struct outgoing *out = queue_take(&publisher->waiting);
+	for (int i = 0; i < BURST && publisher->waiting.head && !window_is_full(&publisher->window); i++) {
+		struct outgoing *out = outgoing_queue_take(&publisher->waiting);
+		struct sent *sent = window_add(&publisher->window, out);
 
-		*sent = (struct sent){.out = out};
-		publisher->window_n++;
 		if (publish_one(publisher, BUS_MAIN, out, &sent->sequence, err))
 			return -1;
 	}
@@ -312,14 +123,54 @@ static int publish_replies(struct publisher *publisher, struct error *err)
 	if (publisher->blocked)
 		return 0;
 	for (int i = 0; i < BURST && publisher->replies.head; i++) {
-		struct outgoing *out = queue_take(&publisher->replies);
+		struct outgoing *out = outgoing_queue_take(&publisher->replies);
 		int failed = publish_one(publisher, BUS_PLAIN, out, NULL, err);
 
-		end_outgoing(out, !failed);
+		outgoing_end(out, !failed);
 		if (failed)
 			return -1;
 	}
 	return 0;
+}
+
+static void take_confirm(struct publisher *publisher, const struct bus_event *event)
+{
+	struct outgoing_queue confirmed, refused;
+
+	outgoing_queue_init(&confirmed);
+	outgoing_queue_init(&refused);
+	window_settle(
+		&publisher->window, event->tag, event->multiple, event->kind == BUS_CONFIRMED, &confirmed, &refused);
+	while (confirmed.head) {
+		metric_add(&publisher_metrics[CONFIRMED], 1);
+		outgoing_end(outgoing_queue_take(&confirmed), true);
+	}
+	while (refused.head) {
+		struct outgoing *out = outgoing_queue_take(&refused);
+
+		metric_add(&publisher_metrics[REFUSED_AGAIN], 1);
+		if (out->promise == PROMISE_ONCE) {
+			outgoing_end(out, false);
+			continue;
+		}
+		/* A full queue, a missing one: it is kept, and offered again a little later. */
+		publisher->refused_until_ms = clock_ms() + REFUSED_AGAIN_MS;
+		outgoing_queue_add(&publisher->waiting, out);
+	}
+}
+
+static void take_return(struct publisher *publisher, const struct bus_delivery *delivery)
+{
+	const struct outgoing *out;
+
+	if (delivery->channel != BUS_MAIN) {
+		requests_answer(&publisher->requests, delivery, true);
+		return;
+	}
+	out = window_return(&publisher->window, delivery);
+	if (out && out->promise == PROMISE_CONFIRM)
+		log_line(LOG_ERROR, "unroutable", "%s to exchange %s: no queue takes it; it is kept and tried again",
+			out->routing_key, out->exchange);
 }
 
 static int read_frames(struct publisher *publisher, struct error *err)
@@ -334,21 +185,18 @@ static int read_frames(struct publisher *publisher, struct error *err)
 			return 0;
 		case BUS_CONFIRMED:
 		case BUS_REJECTED:
-			take_confirm(publisher, event.tag, event.multiple, event.kind == BUS_CONFIRMED);
+			take_confirm(publisher, &event);
 			break;
 		case BUS_RETURNED:
-			if (event.delivery.channel == BUS_MAIN)
-				take_return(publisher, &event.delivery);
-			else
-				requests_answer(&publisher->requests, &event.delivery, true);
+			take_return(publisher, &event.delivery);
 			break;
 		case BUS_DELIVERY:
 			requests_answer(&publisher->requests, &event.delivery, false);
 			break;
 		case BUS_QUEUE_INFO:
 		case BUS_NO_QUEUE:
-			requests_queue_info(&publisher->requests, event.text, event.kind == BUS_QUEUE_INFO,
-					    event.consumers);
+			requests_queue_info(
+				&publisher->requests, event.text, event.kind == BUS_QUEUE_INFO, event.consumers);
 			break;
 		case BUS_BLOCKED:
 			log_line(LOG_WARN, "broker_blocked", "the broker takes no publications (resource alarm)");
@@ -369,27 +217,27 @@ static int read_frames(struct publisher *publisher, struct error *err)
 static void take_inbox(struct publisher *publisher, struct request **requests)
 {
 	bool stuck = !atomic_load(&publisher->up) || publisher->blocked;
-	struct queue ended;
+	struct outgoing_queue ended;
 
-	queue_init(&ended);
+	outgoing_queue_init(&ended);
 	pthread_mutex_lock(&publisher->mutex);
 	while (publisher->inbox.head) {
-		struct outgoing *out = queue_take(&publisher->inbox);
+		struct outgoing *out = outgoing_queue_take(&publisher->inbox);
 
 		if (out->promise == PROMISE_NONE)
-			queue_add(&publisher->replies, out);
+			outgoing_queue_add(&publisher->replies, out);
 		else if (out->promise == PROMISE_ONCE && stuck)
-			queue_add(&ended, out);
+			outgoing_queue_add(&ended, out);
 		else
-			queue_add(&publisher->waiting, out);
+			outgoing_queue_add(&publisher->waiting, out);
 	}
 	*requests = publisher->requests_head;
 	publisher->requests_head = NULL;
 	publisher->requests_tail = &publisher->requests_head;
 	pthread_mutex_unlock(&publisher->mutex);
 	while (ended.head)
-		end_outgoing(queue_take(&ended), false);
-	metric_set(&publisher_metrics[WAITING], (int64_t)(publisher->waiting.n + publisher->window_n));
+		outgoing_end(outgoing_queue_take(&ended), false);
+	metric_set(&publisher_metrics[WAITING], (int64_t)(publisher->waiting.n + publisher->window.n));
 }
 
 static void take_requests(struct publisher *publisher, struct request *request)
@@ -411,14 +259,14 @@ static void drop_replies(struct publisher *publisher, size_t keep)
 {
 	while (publisher->replies.n > keep) {
 		metric_add(&publisher_metrics[REPLIES_DROPPED], 1);
-		end_outgoing(queue_take(&publisher->replies), false);
+		outgoing_end(outgoing_queue_take(&publisher->replies), false);
 	}
 }
 
 static void wait_for_work(struct publisher *publisher, int timeout_ms)
 {
-	struct pollfd fds[2] = {{.fd = publisher->wake_fd, .events = POLLIN},
-				{.fd = bus_fd(publisher->bus), .events = POLLIN}};
+	struct pollfd fds[2] = { { .fd = publisher->wake_fd, .events = POLLIN },
+		{ .fd = bus_fd(publisher->bus), .events = POLLIN } };
 	uint64_t woken;
 
 	log_flush();
@@ -432,9 +280,9 @@ static bool finished(struct publisher *publisher)
 	bool done;
 
 	pthread_mutex_lock(&publisher->mutex);
-	done = publisher->stopping && (clock_ms() >= publisher->stop_deadline_ms ||
-				       (!publisher->inbox.head && !publisher->waiting.n && !publisher->window_n &&
-					!publisher->replies.n));
+	done = publisher->stopping &&
+	       (clock_ms() >= publisher->stop_deadline_ms || (!publisher->inbox.head && !publisher->waiting.n &&
+								     !publisher->window.n && !publisher->replies.n));
 	pthread_mutex_unlock(&publisher->mutex);
 	return done;
 }
@@ -453,7 +301,7 @@ static int run_connected(struct publisher *publisher, struct error *err)
 		return -1;
 	drop_replies(publisher, REPLIES_HELD_MAX);
 	more = !publisher->blocked &&
-	       (publisher->replies.head || (publisher->waiting.head && publisher->window_n < CONFIRM_WINDOW));
+	       (publisher->replies.head || (publisher->waiting.head && !window_is_full(&publisher->window)));
 	timeout_ms = requests_expire(&publisher->requests, publisher->bus, IDLE_POLL_MS);
 	if (!more)
 		wait_for_work(publisher, timeout_ms);
@@ -510,9 +358,9 @@ struct publisher *publisher_start(const char *urls, const char *connection_name,
 	publisher->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	publisher->progress_ms = clock_ms();
 	publisher->requests_tail = &publisher->requests_head;
-	queue_init(&publisher->inbox);
-	queue_init(&publisher->waiting);
-	queue_init(&publisher->replies);
+	outgoing_queue_init(&publisher->inbox);
+	outgoing_queue_init(&publisher->waiting);
+	outgoing_queue_init(&publisher->replies);
 	pthread_mutex_init(&publisher->mutex, NULL);
 	metrics_register(publisher_metrics, ARRAY_LEN(publisher_metrics));
 	if (publisher->wake_fd < 0 || pthread_create(&publisher->thread, NULL, publisher_main, publisher))
@@ -535,7 +383,7 @@ void publisher_send(struct publisher *publisher, struct outgoing *out)
 
 	pthread_mutex_lock(&publisher->mutex);
 	first = !publisher->inbox.head && !publisher->requests_head;
-	queue_add(&publisher->inbox, out);
+	outgoing_queue_add(&publisher->inbox, out);
 	pthread_mutex_unlock(&publisher->mutex);
 	if (first)
 		wake(publisher);
@@ -612,12 +460,12 @@ void publisher_stop(struct publisher *publisher, int64_t deadline_ms)
 	pthread_join(publisher->thread, NULL);
 	bus_close(publisher->bus, clock_left_ms(deadline_ms) + 1);
 	atomic_store(&publisher->up, false);
-	window_requeue(publisher);
+	window_empty(&publisher->window, &publisher->waiting);
 	take_inbox(publisher, &requests);
 	take_requests(publisher, requests);
 	requests_fail_all(&publisher->requests, "stopping");
 	while (publisher->waiting.head)
-		end_outgoing(queue_take(&publisher->waiting), false);
+		outgoing_end(outgoing_queue_take(&publisher->waiting), false);
 	drop_replies(publisher, 0);
 	requests_release(&publisher->requests);
 	bus_free(publisher->bus);

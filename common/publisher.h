@@ -87,8 +87,8 @@ typedef void rpc_done_fn(void *arg, enum code code, const char *body, size_t bod
 /* Sends a request; `expiration` and g-deadline are set from timeout_ms. Always ends in one call of done. Any thread. */
 void publisher_request(struct publisher *publisher, const struct rpc_request *request, rpc_done_fn *done, void *arg);
 /* The same, waiting. 0 and *reply (the caller frees) with the whole reply text; -1 timeout or unavailable. Any other thread. */
-int publisher_request_wait(struct publisher *publisher, const struct rpc_request *request, char **reply, size_t *reply_len,
-			   struct error *err);
+int publisher_request_wait(struct publisher *publisher, const struct rpc_request *request, char **reply,
+	size_t *reply_len, struct error *err);
 /* The process's publisher, for fronts and timers; NULL before service_main has started it. */
 struct publisher *service_publisher(void);
 

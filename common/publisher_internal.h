@@ -8,6 +8,46 @@
 #include "publisher.h"
 
 #define REQUESTS_MAX 16384
+#define CONFIRM_WINDOW 256
+
+/* A first-in first-out list of messages. */
+struct outgoing_queue {
+	struct outgoing *head, **tail;
+	size_t n;
+};
+
+struct sent {
+	uint64_t sequence;
+	struct outgoing *out; /* NULL once ended */
+	bool returned;
+};
+
+/* The publications not yet confirmed, oldest first. */
+struct window {
+	struct sent sent[CONFIRM_WINDOW];
+	size_t first, n;
+};
+
+/* outgoing.c: lists of messages. take BUG()s on an empty one. */
+void outgoing_queue_init(struct outgoing_queue *queue);
+void outgoing_queue_add(struct outgoing_queue *queue, struct outgoing *out);
+struct outgoing *outgoing_queue_take(struct outgoing_queue *queue);
+/* Tells a message's end and frees it. */
+void outgoing_end(struct outgoing *out, bool confirmed);
+
+/* confirms.c. The place for one more publication, which must be free; the caller fills in the sequence. */
+struct sent *window_add(struct window *window, struct outgoing *out);
+bool window_is_full(const struct window *window);
+/*
+ * Takes out what a confirm (or refusal) names: what the broker has taken responsibility for is added to confirmed, what it
+ * refused or had returned before, to refused.
+ */
+void window_settle(struct window *window, uint64_t tag, bool multiple, bool confirm, struct outgoing_queue *confirmed,
+	struct outgoing_queue *refused);
+/* Marks the publication that was returned as unroutable; NULL when none is known. */
+const struct outgoing *window_return(struct window *window, const struct bus_delivery *returned);
+/* Takes everything out, in order, in front of what waits. */
+void window_empty(struct window *window, struct outgoing_queue *waiting);
 
 /* A request on its way; its slot and serial make the correlation id, so that an answer to an earlier one is told apart. */
 struct request {

@@ -17,8 +17,8 @@
 #include "publisher.h"
 #include "worker.h"
 
-#define CHILD_POLL_MS	  5
-#define ABSENT		  (-1L)
+#define CHILD_POLL_MS 5
+#define ABSENT (-1L)
 
 static int n_child_arguments;
 static char **child_arguments;
@@ -46,7 +46,7 @@ static void put_text(struct text *out, const char *text)
 static void write_message(const struct message *message, struct text *out)
 {
 	text_printf(out, "%d %lld %lld\n", message->attempt, (long long)message->first_at_us,
-		    (long long)message->delivery_count);
+		(long long)message->delivery_count);
 	put_text(out, message->routing_key);
 	put_text(out, message->type);
 	put_text(out, message->message_id);
@@ -91,7 +91,7 @@ static char *get(struct reader *reader, struct scratch *scratch, size_t *len)
 
 static int read_message(char *bytes, size_t n, struct scratch *scratch, struct message *message)
 {
-	struct reader reader = {.at = bytes, .left = n};
+	struct reader reader = { .at = bytes, .left = n };
 	char *end = n ? memchr(bytes, '\n', n) : NULL;
 	long long first_at_us, delivery_count;
 	size_t len = 0;
@@ -152,12 +152,13 @@ static int number(const cJSON *json, const char *key)
 static void read_fields(struct call *call, const cJSON *fields)
 {
 	const cJSON *item;
-	struct problem problem = {0};
+	struct problem problem = { 0 };
 
 	if (cJSON_GetArraySize(fields) == 0)
 		return;
 	call->reply.fields = scratch_array(&call->scratch, PROBLEMS_MAX, sizeof(*call->reply.fields));
-	cJSON_ArrayForEach(item, fields) {
+	cJSON_ArrayForEach(item, fields)
+	{
 		const char *text = cJSON_GetStringValue(item);
 
 		if (!problem.field) {
@@ -197,7 +198,8 @@ static int memory_file(const char *name, const struct text *content)
 
 	if (fd < 0)
 		return -1;
-	if (content && (write(fd, content->bytes, content->len) != (ssize_t)content->len || lseek(fd, 0, SEEK_SET) != 0)) {
+	if (content &&
+		(write(fd, content->bytes, content->len) != (ssize_t)content->len || lseek(fd, 0, SEEK_SET) != 0)) {
 		close(fd);
 		return -1;
 	}
@@ -266,20 +268,20 @@ static void read_child(struct call *call, int status, int out_fd)
 	if (WIFSIGNALED(status)) {
 		condemn(call, STAGE_CRASH, CODE_INTERNAL,
 			scratch_printf(&call->scratch, "the handler died by signal %d (%s) when run alone",
-				       WTERMSIG(status), strsignal(WTERMSIG(status))));
+				WTERMSIG(status), strsignal(WTERMSIG(status))));
 		return;
 	}
 	if (WEXITSTATUS(status) == 0 && pread(out_fd, bytes, (size_t)len, 0) == len &&
-	    read_outcome(call, bytes, (size_t)len) == 0)
+		read_outcome(call, bytes, (size_t)len) == 0)
 		return;
 	error_set(&err, CODE_INTERNAL, "the process that ran this message alone ended with exit code %d",
-		  WEXITSTATUS(status));
+		WEXITSTATUS(status));
 	retry(call, &err);
 }
 
 void quarantine_run(struct call *call, int64_t limit_ms)
 {
-	CLEANUP(text_release) struct text input = {0};
+	CLEANUP(text_release) struct text input = { 0 };
 	int in_fd CLEANUP(release_fd) = -1, out_fd CLEANUP(release_fd) = -1;
 	struct error err;
 	bool timed_out;
@@ -290,7 +292,7 @@ void quarantine_run(struct call *call, int64_t limit_ms)
 	in_fd = memory_file("message", &input);
 	out_fd = memory_file("outcome", NULL);
 	log_line(LOG_WARN, "suspect", "message %s was delivered %lld times: it is run alone", call->message_id,
-		 (long long)call->message->delivery_count + 1);
+		(long long)call->message->delivery_count + 1);
 	if (in_fd < 0 || out_fd < 0 || start_child(in_fd, out_fd, &child)) {
 		error_set(&err, CODE_UNAVAILABLE, "cannot start a process to run this message alone");
 		retry(call, &err);
@@ -300,7 +302,7 @@ void quarantine_run(struct call *call, int64_t limit_ms)
 	if (timed_out)
 		condemn(call, STAGE_TIMEOUT, CODE_TIMEOUT,
 			scratch_printf(&call->scratch, "the handler did not end within %lld ms when run alone",
-				       (long long)limit_ms));
+				(long long)limit_ms));
 	else
 		read_child(call, status, out_fd);
 }
@@ -324,7 +326,7 @@ static void run_message(const struct service *service, const struct message *mes
 {
 	struct pg *pg CLEANUP(pg_drop) = worker_open_pg(service);
 	struct kv *kv CLEANUP(kv_drop) = worker_open_kv(service);
-	CLEANUP(text_release) struct text out = {0};
+	CLEANUP(text_release) struct text out = { 0 };
 	struct scratch tree;
 	struct call call;
 	struct error err;
@@ -343,8 +345,8 @@ static void run_message(const struct service *service, const struct message *mes
 
 int quarantine_child(const struct service *service)
 {
-	CLEANUP(text_release) struct text input = {0};
-	struct message message = {0};
+	CLEANUP(text_release) struct text input = { 0 };
+	struct message message = { 0 };
 	struct scratch scratch;
 	int status;
 

@@ -63,8 +63,8 @@ enum outcome refuse_field(struct call *call, const char *field, const char *form
 		reply->fields = scratch_array(&call->scratch, PROBLEMS_MAX, sizeof(*reply->fields));
 	}
 	if (reply->n_fields < PROBLEMS_MAX)
-		reply->fields[reply->n_fields++] =
-			(struct problem){.field = scratch_strdup(&call->scratch, field), .problem = problem};
+		reply->fields[reply->n_fields++] = (struct problem){ .field = scratch_strdup(&call->scratch, field),
+			.problem = problem };
 	return REFUSED;
 }
 

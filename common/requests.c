@@ -10,18 +10,18 @@
 #include "naming.h"
 #include "publisher_internal.h"
 
-#define DIRECT_REPLY_TO	   "amq.rabbitmq.reply-to"
-#define EXPIRY_SCAN_MS	   20
-#define TARGET_FRESH_MS	   1000
+#define DIRECT_REPLY_TO "amq.rabbitmq.reply-to"
+#define EXPIRY_SCAN_MS 20
+#define TARGET_FRESH_MS 1000
 /* A worker that drains has stopped consuming but still answers: a request is given up only when it has waited this long. */
 #define UNCONSUMED_GRACE_MS 1000
-#define NO_SLOT		   UINT32_MAX
+#define NO_SLOT UINT32_MAX
 
 static struct metric request_metrics[] = {
-	{"requests_total", "Requests sent to other services", METRIC_COUNTER, 0, 0},
-	{"requests_timed_out_total", "Requests without a reply in time", METRIC_COUNTER, 0, 0},
-	{"replies_late_total", "Replies that came when nobody waited any longer", METRIC_COUNTER, 0, 0},
-	{"requests_in_flight", "Requests waiting for a reply", METRIC_GAUGE, 0, 0},
+	{ "requests_total", "Requests sent to other services", METRIC_COUNTER, 0, 0 },
+	{ "requests_timed_out_total", "Requests without a reply in time", METRIC_COUNTER, 0, 0 },
+	{ "replies_late_total", "Replies that came when nobody waited any longer", METRIC_COUNTER, 0, 0 },
+	{ "requests_in_flight", "Requests waiting for a reply", METRIC_GAUGE, 0, 0 },
 };
 enum { REQUESTS, TIMED_OUT, LATE, IN_FLIGHT };
 
@@ -82,7 +82,7 @@ static struct target *target_of(struct requests *requests, const char *routing_k
 	if (requests->n_targets == TARGETS_MAX)
 		return NULL;
 	target = &requests->targets[requests->n_targets++];
-	*target = (struct target){.asked_ms = -TARGET_FRESH_MS};
+	*target = (struct target){ .asked_ms = -TARGET_FRESH_MS };
 	snprintf(target->queue, sizeof(target->queue), "%s", queue);
 	return target;
 }
@@ -95,8 +95,7 @@ static void ask_when_stale(struct bus *bus, struct target *target)
 
 static bool nobody_consumes(const struct target *target)
 {
-	return target && target->known && target->consumers == 0 &&
-	       clock_ms() - target->asked_ms < 2 * TARGET_FRESH_MS;
+	return target && target->known && target->consumers == 0 && clock_ms() - target->asked_ms < 2 * TARGET_FRESH_MS;
 }
 
 void requests_queue_info(struct requests *requests, const char *queue, bool exists, uint32_t consumers)
@@ -125,7 +124,7 @@ static uint32_t free_slot(struct requests *requests)
 			return NO_SLOT;
 		requests->slots = must_realloc(requests->slots, n * sizeof(*requests->slots));
 		for (uint32_t i = n; i-- > requests->n_slots;) {
-			requests->slots[i] = (struct slot){.next_free = requests->first_free};
+			requests->slots[i] = (struct slot){ .next_free = requests->first_free };
 			requests->first_free = i;
 		}
 		requests->n_slots = n;
@@ -138,7 +137,7 @@ static uint32_t free_slot(struct requests *requests)
 static int publish_request(struct bus *bus, const struct request *request, const char *correlation_id)
 {
 	int64_t left_ms = clock_left_ms(request->deadline_ms);
-	struct bus_header headers[3] = {{.name = "g-deadline", .number = clock_real_us() / 1000 + left_ms}};
+	struct bus_header headers[3] = { { .name = "g-deadline", .number = clock_real_us() / 1000 + left_ms } };
 	struct bus_publication publication = {
 		.exchange = EXCHANGE_RPC,
 		.routing_key = request->routing_key,
@@ -157,10 +156,10 @@ static int publish_request(struct bus *bus, const struct request *request, const
 	snprintf(expiration, sizeof(expiration), "%" PRId64, left_ms);
 	publication.expiration = expiration;
 	if (request->traceparent)
-		headers[publication.n_headers++] =
-			(struct bus_header){.name = "traceparent", .text = request->traceparent};
+		headers[publication.n_headers++] = (struct bus_header){ .name = "traceparent",
+			.text = request->traceparent };
 	if (request->client)
-		headers[publication.n_headers++] = (struct bus_header){.name = "g-client", .text = request->client};
+		headers[publication.n_headers++] = (struct bus_header){ .name = "g-client", .text = request->client };
 	return bus_publish(bus, BUS_PLAIN, &publication, NULL, NULL);
 }
 
@@ -174,7 +173,7 @@ void requests_send(struct requests *requests, struct bus *bus, struct request *r
 		ask_when_stale(bus, target);
 	if (nobody_consumes(target)) {
 		request_end(request, CODE_UNAVAILABLE,
-			    target->exists ? "nobody serves this command now" : "there is no such service");
+			target->exists ? "nobody serves this command now" : "there is no such service");
 		return;
 	}
 	index = free_slot(requests);
@@ -187,7 +186,7 @@ void requests_send(struct requests *requests, struct bus *bus, struct request *r
 	metric_add(&request_metrics[REQUESTS], 1);
 	metric_set(&request_metrics[IN_FLIGHT], (int64_t)requests->in_flight);
 	snprintf(correlation_id, sizeof(correlation_id), "%x-%x-%x", requests->epoch, index,
-		 requests->slots[index].serial);
+		requests->slots[index].serial);
 	/* A connection that failed here shows at the next read, and then every request in flight is ended. */
 	publish_request(bus, request, correlation_id);
 }
@@ -296,9 +295,9 @@ static void wake_waiter(void *arg, enum code code, const char *body, size_t body
 }
 
 int publisher_request_wait(struct publisher *publisher, const struct rpc_request *request, char **reply,
-			   size_t *reply_len, struct error *err)
+	size_t *reply_len, struct error *err)
 {
-	struct waiter waiter = {.mutex = PTHREAD_MUTEX_INITIALIZER, .answered = PTHREAD_COND_INITIALIZER};
+	struct waiter waiter = { .mutex = PTHREAD_MUTEX_INITIALIZER, .answered = PTHREAD_COND_INITIALIZER };
 
 	/* Every request ends, at the latest by its own time limit: no limit is needed here. */
 	publisher_request(publisher, request, wake_waiter, &waiter);

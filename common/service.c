@@ -1,4 +1,4 @@
-#include "service.h"
+#include "service_internal.h"
 
 #include <malloc.h>
 #include <signal.h>
@@ -20,57 +20,11 @@
 #include "version.h"
 #include "worker.h"
 
-#define EXIT_USAGE	    64
-#define EXIT_UNAVAILABLE    69
-#define EXIT_INTERNAL	    70
-#define WATCH_EVERY_MS	    250
+#define WATCH_EVERY_MS 250
 /* More than a heartbeat's worth of silence from a thread that looks around every second. */
-#define PROGRESS_LIMIT_MS   15000
-#define CONNECT_LIMIT_MS    5000
-#define START_BACKOFF_MS    100
-#define START_BACKOFF_MAX_MS 2000
-#define LAST_WORDS_MS	    1000
-#define SETTINGS_SCRATCH    ((size_t)1 << 20)
-#define THREADS_DEFAULT	    4
-
-struct common_settings common_settings;
-
-static const char *const log_levels[] = {"debug", "info", "warn", "error"};
-
-static const struct field retry_delay_fields[] = {
-	FIELD(struct retry_delay, ms, .as = "", .unit = UNIT_MS, .min = 1, .max = INT64_C(86400000)),
-};
-static const struct schema retry_delay_schema = SCHEMA(struct retry_delay, retry_delay_fields, .name = "delay");
-
-#define MAX_CONCURRENT_TASKS_ROW 3
-static struct field common_fields[] = {
-	FIELD(struct common_settings, amqp_url, .as = "AMQP_URL", .secret = true,
-	      .preset = "amqp://guest:guest@127.0.0.1:5672/",
-	      .help = "RabbitMQ; several URLs, comma-separated, are tried in turn; amqps:// for TLS"),
-	FIELD(struct common_settings, redis_url, .as = "REDIS_URL", .secret = true, .preset = "redis://127.0.0.1:6379/0",
-	      .help = "Redis; or redis+sentinel://host:port,host:port/<master>/<db>"),
-	FIELD(struct common_settings, database_url, .as = "DATABASE_URL", .secret = true,
-	      .preset = "postgresql://127.0.0.1:5432/garrison",
-	      .help = "PostgreSQL: any libpq URI, several hosts included"),
-	FIELD(struct common_settings, max_concurrent_tasks, .as = "MAX_CONCURRENT_TASKS", .min = 1, .max = 256,
-	      .help = "handler threads, each with connections of its own; the prefetch follows from it"),
-	FIELD(struct common_settings, command_processing_timeout_ms, .as = "COMMAND_PROCESSING_TIMEOUT", .unit = UNIT_MS,
-	      .min = 1, .max = INT64_C(3600000), .preset = "10s",
-	      .help = "a command's soft deadline, unless its table row says another"),
-	FIELD(struct common_settings, shutdown_grace_ms, .as = "SHUTDOWN_GRACE", .unit = UNIT_MS, .max = INT64_C(3600000),
-	      .preset = "25s", .help = "how long a stopping worker may finish what is in flight"),
-	FIELD(struct common_settings, startup_timeout_ms, .as = "STARTUP_TIMEOUT", .unit = UNIT_MS,
-	      .max = INT64_C(3600000), .preset = "60s", .help = "how long to wait at start for the servers"),
-	FIELD(struct common_settings, admin_addr, .as = "ADMIN_ADDR",
-	      .help = "host:port of /metrics, /healthz and /readyz; unset: off"),
-	FIELD(struct common_settings, log_level, .as = "LOG_LEVEL", .choices = log_levels,
-	      .n_choices = ARRAY_LEN(log_levels), .preset = "info", .help = "what is logged, one JSON object a line"),
-	FIELD(struct common_settings, retry_delays, .as = "RETRY_DELAYS", .of = &retry_delay_schema, .min = 1, .max = 16,
-	      .preset = "1s,10s,60s,10m", .help = "the rungs a failed message waits on; as in the broker's topology"),
-	FIELD(struct common_settings, max_attempts, .as = "MAX_ATTEMPTS", .min = 1, .max = 100, .preset = "5",
-	      .help = "attempts of a message in all, the first included"),
-};
-static const struct schema common_schema = SCHEMA(struct common_settings, common_fields, .name = "common settings");
+#define PROGRESS_LIMIT_MS 15000
+#define LAST_WORDS_MS 1000
+#define SETTINGS_SCRATCH ((size_t)1 << 20)
 
 /* The one service this process is, and its parts. */
 static struct {
@@ -92,20 +46,16 @@ struct publisher *service_publisher(void)
 
 static size_t settings_groups(const struct service *service, struct settings_group groups[2])
 {
-	groups[0] = (struct settings_group){.schema = &common_schema, .out = &common_settings};
+	groups[0] = (struct settings_group){ .schema = common_settings_schema(service), .out = &common_settings };
 	if (!service->settings)
 		return 1;
-	groups[1] = (struct settings_group){.schema = service->settings, .out = service->settings_out};
+	groups[1] = (struct settings_group){ .schema = service->settings, .out = service->settings_out };
 	return 2;
 }
 
 static void check_tables(const struct service *service)
 {
-	static char threads[16];
-
-	snprintf(threads, sizeof(threads), "%d", service->threads ? service->threads : THREADS_DEFAULT);
-	common_fields[MAX_CONCURRENT_TASKS_ROW].preset = threads;
-	schema_check(&common_schema);
+	schema_check(common_settings_schema(service));
 	if (service->settings)
 		schema_check(service->settings);
 	for (size_t i = 0; i < service->n_commands; i++) {
@@ -120,7 +70,7 @@ static void check_tables(const struct service *service)
 
 static int describe(const struct service *service, bool json)
 {
-	CLEANUP(text_release) struct text out = {0};
+	CLEANUP(text_release) struct text out = { 0 };
 	struct settings_group groups[2];
 	size_t n = settings_groups(service, groups);
 
@@ -161,159 +111,6 @@ static int usage_error(const struct service *service, const char *text)
 {
 	fprintf(stderr, "garrison-%s: %s\n", service->name, text);
 	return EXIT_USAGE;
-}
-
-/* ---- waiting for servers, and what must be in them ---- */
-
-static int check_queue(struct bus *bus, const char *name, struct error *err)
-{
-	struct error why;
-
-	if (bus_check_queue(bus, name, NULL, &why) == 0)
-		return 0;
-	if (why.code == CODE_NOT_FOUND)
-		return error_set(err, CODE_NOT_FOUND,
-				 "the broker has no queue %s: run \"garrisonctl topology apply\" first", name);
-	if (err)
-		*err = why;
-	return -1;
-}
-
-static int check_exchange(struct bus *bus, const char *name, struct error *err)
-{
-	struct error why;
-
-	if (bus_check_exchange(bus, name, &why) == 0)
-		return 0;
-	if (why.code == CODE_NOT_FOUND)
-		return error_set(err, CODE_NOT_FOUND,
-				 "the broker has no exchange %s: run \"garrisonctl topology apply\" first", name);
-	if (err)
-		*err = why;
-	return -1;
-}
-
-static int check_topology(struct bus *bus, struct error *err)
-{
-	const struct service *service = process.service;
-	const struct retry_delay *delays = common_settings.retry_delays.items;
-	char name[BROKER_NAME_MAX];
-
-	if (!service->n_commands)
-		return check_exchange(bus, EXCHANGE_RPC, err) || check_exchange(bus, EXCHANGE_COMMANDS, err) ? -1 : 0;
-	if (check_queue(bus, name_queue(service->name, name), err) ||
-	    check_queue(bus, name_rpc_queue(service->name, name), err) ||
-	    check_queue(bus, name_dead_queue(service->name, name), err))
-		return -1;
-	for (size_t i = 0; i < common_settings.retry_delays.n; i++)
-		if (check_queue(bus, name_rung_queue(service->name, delays[i].ms, name), err))
-			return -1;
-	return 0;
-}
-
-static int check_schema(struct pg *pg, struct error *err)
-{
-	static const struct pg_statement newest = {"schema_version",
-						   "SELECT coalesce(max(number), 0)::int8 FROM schema_migrations"};
-	CLEANUP(pg_rows_release) struct pg_rows rows = {0};
-	struct error why;
-
-	if (pg_query(pg, &newest, NULL, &rows, &why)) {
-		if (strcmp(why.sqlstate, "42P01") == 0)
-			return error_set(err, CODE_NOT_FOUND,
-					 "the database has no tables of ours: run \"garrisonctl migrate\" first");
-		if (err)
-			*err = why;
-		return -1;
-	}
-	if (pg_int(&rows, 0, 0) < GARRISON_SCHEMA_VERSION)
-		return error_set(err, CODE_NOT_FOUND,
-				 "the database is at migration %lld, this program needs %d: run \"garrisonctl migrate\" first",
-				 (long long)pg_int(&rows, 0, 0), GARRISON_SCHEMA_VERSION);
-	return 0;
-}
-
-static void warn_of_eviction(struct kv *kv)
-{
-	CLEANUP(kv_answers_release) struct kv_answers answers = {0};
-	const char *policy;
-
-	/* A user who may not ask is not told. */
-	if (kv_command(kv, &answers, NULL, "CONFIG GET maxmemory-policy") || kv_length(kv_at(&answers, 0)) < 2)
-		return;
-	policy = kv_string(kv_item(kv_at(&answers, 0), 1), NULL);
-	if (policy && strcmp(policy, "noeviction") != 0)
-		log_line(LOG_WARN, "eviction",
-			 "Redis has maxmemory-policy %s: it may drop queues and sessions; set noeviction", policy);
-}
-
-static int run_start(struct pg *pg, struct kv *kv, struct error *err)
-{
-	static const struct message nothing = {.lane = LANE_DURABLE};
-	struct call call;
-	int status;
-
-	if (!process.service->start)
-		return 0;
-	call_init(&call, process.service, &nothing, pg, kv);
-	status = process.service->start(&call, err);
-	call_release(&call);
-	return status;
-}
-
-static int try_servers(struct bus *bus, struct pg *pg, struct kv *kv, struct error *err)
-{
-	int64_t deadline_ms = clock_ms() + CONNECT_LIMIT_MS;
-
-	if (pg) {
-		pg_set_deadline(pg, deadline_ms);
-		if (check_schema(pg, err))
-			return -1;
-	}
-	if (kv) {
-		kv_set_deadline(kv, deadline_ms);
-		if (!kv_ping(kv, err))
-			return -1;
-		warn_of_eviction(kv);
-	}
-	if (!bus_is_open(bus) && bus_connect(bus, false, CONNECT_LIMIT_MS, err))
-		return -1;
-	return check_topology(bus, err) || run_start(pg, kv, err) ? -1 : 0;
-}
-
-static bool stop_asked(int wait_ms)
-{
-	sigset_t signals;
-	struct timespec wait = {.tv_sec = wait_ms / 1000, .tv_nsec = (wait_ms % 1000) * 1000000L};
-
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGTERM);
-	sigaddset(&signals, SIGINT);
-	return sigtimedwait(&signals, NULL, &wait) > 0;
-}
-
-/* 0: all are there; or the exit code, or -1 when asked to stop meanwhile. */
-static int await_servers(struct bus *bus)
-{
-	struct pg *pg CLEANUP(pg_drop) = worker_open_pg(process.service);
-	struct kv *kv CLEANUP(kv_drop) = worker_open_kv(process.service);
-	int64_t give_up_ms = clock_ms() + common_settings.startup_timeout_ms;
-	int backoff_ms = START_BACKOFF_MS;
-	struct error err;
-
-	while (try_servers(bus, pg, kv, &err)) {
-		bool wait = code_is_transient(err.code) && err.code != CODE_INTERNAL;
-
-		if (!wait || clock_ms() >= give_up_ms) {
-			log_line(LOG_ERROR, "start_failed", "%s", err.text);
-			return err.code == CODE_INTERNAL ? EXIT_INTERNAL : EXIT_UNAVAILABLE;
-		}
-		log_line(LOG_WARN, "waiting", "%s", err.text);
-		if (stop_asked(clock_jitter_ms(backoff_ms)))
-			return -1;
-		backoff_ms = backoff_ms * 2 > START_BACKOFF_MAX_MS ? START_BACKOFF_MAX_MS : backoff_ms * 2;
-	}
-	return 0;
 }
 
 /* ---- what the admin port says ---- */
@@ -364,7 +161,7 @@ static void write_metrics(struct text *out)
 	down = workers_down(process.workers);
 	metrics_head(out, "up", "1 while the server answers", "gauge");
 	write_up(out, "rabbitmq",
-		 publisher_is_up(process.publisher) && (!process.listener || listener_is_up(process.listener)));
+		publisher_is_up(process.publisher) && (!process.listener || listener_is_up(process.listener)));
 	if (process.service->needs & NEEDS_POSTGRES)
 		write_up(out, "postgresql", !(down & (1u << STORE_POSTGRES)));
 	if (process.service->needs & NEEDS_REDIS)
@@ -378,7 +175,8 @@ static void watch(void)
 	const char *stuck = workers_stuck(process.workers);
 
 	if (stuck) {
-		log_line(LOG_ERROR, "stuck", "%s has passed its hard limit: this process ends, its messages go back", stuck);
+		log_line(LOG_ERROR, "stuck", "%s has passed its hard limit: this process ends, its messages go back",
+			stuck);
 		_exit(EXIT_INTERNAL);
 	}
 	publisher_watch(process.publisher, PROGRESS_LIMIT_MS);
@@ -427,7 +225,7 @@ static void no_sink(void *arg, struct job *job)
 
 static int start_parts(struct bus *bus, struct error *err)
 {
-	static const struct job_sink nowhere = {.finished = no_sink};
+	static const struct job_sink nowhere = { .finished = no_sink };
 	const struct service *service = process.service;
 
 	process.publisher = publisher_start(common_settings.amqp_url, process.name, err);
@@ -460,7 +258,9 @@ static void block_signals(void)
 
 static int run(void)
 {
-	static const struct admin_source source = {.healthy = is_healthy, .ready = service_is_ready, .metrics = write_metrics};
+	static const struct admin_source source = {
+		.healthy = is_healthy, .ready = service_is_ready, .metrics = write_metrics
+	};
 	struct bus *bus = bus_new(common_settings.amqp_url, process.name, NULL);
 	struct error err;
 	int status;
@@ -469,7 +269,7 @@ static int run(void)
 		bus_free(bus);
 		return usage_error(process.service, err.text);
 	}
-	status = await_servers(bus);
+	status = await_servers(process.service, bus);
 	if (status) {
 		bus_free(bus);
 		admin_stop();
@@ -536,7 +336,8 @@ int service_main(const struct service *service, int argc, char **argv)
 		return printf("garrison-%s %s\n", service->name, GARRISON_VERSION) > 0 ? 0 : EXIT_INTERNAL;
 	for (int i = first; i < argc; i++)
 		if (argv[i][0] == '-')
-			return usage_error(service, "options are --help, --describe and --version; settings are NAME=value");
+			return usage_error(
+				service, "options are --help, --describe and --version; settings are NAME=value");
 	if (load_settings(service, argc - first, argv + first, &err))
 		return usage_error(service, err.text);
 	set_up_process(service);

@@ -56,7 +56,7 @@ struct timer {
 
 /* Another way in than the broker's queues (HTTP). All are called on the main thread. */
 struct front {
-	int (*start)(struct error *err); /* the broker and stores are up: begin to take requests */
+	int (*start)(struct error *err);    /* the broker and stores are up: begin to take requests */
 	void (*drain)(int64_t deadline_ms); /* take no more, answer what is in flight */
 	void (*stop)(void);
 	void (*metrics)(struct text *out); /* more of /metrics, on the admin port's thread; NULL for none */
@@ -70,8 +70,8 @@ struct service {
 	unsigned needs;
 	const struct schema *settings; /* the service's own; NULL for none */
 	void *settings_out;
-	int threads;		       /* default of MAX_CONCURRENT_TASKS; 0 means 4 */
-	const char *pg_settings;       /* "-c name=value" words for its connections, or NULL */
+	int threads;		 /* default of MAX_CONCURRENT_TASKS; 0 means 4 */
+	const char *pg_settings; /* "-c name=value" words for its connections, or NULL */
 	const struct command *commands;
 	size_t n_commands;
 	const struct timer *timers;

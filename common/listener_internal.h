@@ -1,0 +1,59 @@
+/* What the listener's files share: deliveries and the thread in listener.c, verdicts told to the broker in verdicts.c. */
+#ifndef GARRISON_LISTENER_INTERNAL_H
+#define GARRISON_LISTENER_INTERNAL_H
+
+#include <pthread.h>
+
+#include "listener.h"
+#include "naming.h"
+#include "unacked.h"
+
+/* How long a finished message may wait for an unfinished one before it, so that many can be acked at once. */
+#define HEAD_STUCK_MS 200
+
+extern struct metric listener_metrics[];
+enum {
+	LISTENER_DELIVERIES,
+	LISTENER_CONNECTS,
+	LISTENER_REQUEUED,
+	LISTENER_IN_FLIGHT,
+	LISTENER_LAST_DELIVERY,
+	LISTENER_STALE,
+	N_LISTENER_METRICS
+};
+
+struct listener {
+	const struct service *service;
+	struct bus *bus;
+	struct workers *workers;
+	struct job_sink sink;
+	pthread_t thread;
+	bool started;
+	int wake_fd;
+	atomic_bool up;
+	_Atomic int64_t progress_ms, last_delivery_ms;
+
+	pthread_mutex_t mutex; /* guards the next five */
+	struct job *finished_head, **finished_tail;
+	bool drain, drained, stop;
+	int64_t stop_deadline_ms;
+
+	/* The thread's own. */
+	char queue[BROKER_NAME_MAX], rpc_queue[BROKER_NAME_MAX];
+	uint64_t epoch;
+	bool durable_wanted, durable_on, rpc_on, cancelling;
+	struct unacked unacked;
+	int64_t done_since_ms;
+	size_t held, in_flight;
+};
+
+/* verdicts.c. Takes a finished job from whoever finished it. Any thread. */
+void listener_take_finished(void *listener, struct job *job);
+/* Wakes the listener's thread. Any thread. */
+void listener_wake(struct listener *listener);
+/* Tells the broker what has been finished; -1 when the connection is gone. The listener's thread. */
+int listener_tell_verdicts(struct listener *listener);
+/* Frees what was finished and never told. After the thread has ended. */
+void listener_drop_finished(struct listener *listener);
+
+#endif

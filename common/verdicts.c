@@ -1,0 +1,125 @@
+/* Finished jobs, and what the broker is told of their deliveries: in order, many at a time, and only on the channel they came by. */
+#include <unistd.h>
+
+#include "clock.h"
+#include "listener_internal.h"
+
+struct metric listener_metrics[] = {
+	{ "deliveries_total", "Messages taken from the broker", METRIC_COUNTER, 0, 0 },
+	{ "consumer_connects_total", "Connections made by the consumer", METRIC_COUNTER, 0, 0 },
+	{ "requeued_total", "Messages returned to their queue", METRIC_COUNTER, 0, 0 },
+	{ "in_flight", "Messages taken and not yet answered to the broker", METRIC_GAUGE, 0, 0 },
+	{ "last_delivery_timestamp_seconds", "Unix time of the last delivery", METRIC_GAUGE, 0, 0.001 },
+	{ "stale_verdicts_total", "Verdicts on deliveries of a lost connection, which the broker delivers again",
+		METRIC_COUNTER, 0, 0 },
+};
+
+void listener_wake(struct listener *listener)
+{
+	uint64_t one = 1;
+
+	if (write(listener->wake_fd, &one, sizeof(one)) < 0)
+		return; /* full: it will wake anyhow */
+}
+
+void listener_take_finished(void *arg, struct job *job)
+{
+	struct listener *listener = arg;
+	bool first;
+
+	job->next = NULL;
+	pthread_mutex_lock(&listener->mutex);
+	first = !listener->finished_head;
+	*listener->finished_tail = job;
+	listener->finished_tail = &job->next;
+	pthread_mutex_unlock(&listener->mutex);
+	if (first)
+		listener_wake(listener);
+}
+
+/* The broker is told of a job on its own: it goes back. */
+static int requeue(struct listener *listener, const struct job *job)
+{
+	metric_add(&listener_metrics[LISTENER_REQUEUED], 1);
+	unacked_told(&listener->unacked, job->tag);
+	return bus_nack(listener->bus, job->tag, true);
+}
+
+static int tell_verdict(struct listener *listener, struct job *job)
+{
+	int status = 0;
+
+	listener->held -= job->size;
+	listener->in_flight--;
+	if (job->down)
+		workers_store_down(listener->workers, job->down);
+	if (job->epoch != listener->epoch || !bus_is_open(listener->bus)) {
+		metric_add(&listener_metrics[LISTENER_STALE], 1);
+	} else if (job->verdict == VERDICT_REQUEUE) {
+		status = requeue(listener, job);
+	} else if (job->verdict == VERDICT_ACK) {
+		if (listener->unacked.n_done == 0)
+			listener->done_since_ms = clock_ms();
+		unacked_done(&listener->unacked, job->tag);
+	}
+	job_free(job);
+	return status;
+}
+
+static struct job *take_list(struct listener *listener)
+{
+	struct job *list;
+
+	pthread_mutex_lock(&listener->mutex);
+	list = listener->finished_head;
+	listener->finished_head = NULL;
+	listener->finished_tail = &listener->finished_head;
+	pthread_mutex_unlock(&listener->mutex);
+	return list;
+}
+
+static int ack_singly(struct listener *listener)
+{
+	uint64_t tag;
+
+	while (unacked_next(&listener->unacked, &tag))
+		if (bus_ack(listener->bus, tag, false))
+			return -1;
+	return 0;
+}
+
+int listener_tell_verdicts(struct listener *listener)
+{
+	struct job *list = take_list(listener);
+	uint64_t last;
+	int status = 0;
+
+	while (list) {
+		struct job *job = list;
+
+		list = job->next;
+		if (tell_verdict(listener, job))
+			status = -1;
+	}
+	metric_set(&listener_metrics[LISTENER_IN_FLIGHT], (int64_t)listener->in_flight);
+	if (!listener->unacked.n_done || status)
+		return status;
+	last = unacked_prefix(&listener->unacked);
+	if (last && bus_ack(listener->bus, last, true))
+		return -1;
+	if (listener->unacked.n_done && clock_ms() - listener->done_since_ms >= HEAD_STUCK_MS)
+		return ack_singly(listener);
+	return 0;
+}
+
+void listener_drop_finished(struct listener *listener)
+{
+	struct job *list = take_list(listener);
+
+	while (list) {
+		struct job *job = list;
+
+		list = job->next;
+		job_free(job);
+	}
+}

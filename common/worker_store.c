@@ -1,0 +1,133 @@
+#include <stdio.h>
+
+#include "clock.h"
+#include "log.h"
+#include "worker_internal.h"
+
+#define PROBE_FIRST_MS 100
+#define PROBE_LAST_MS 2000
+#define PROBE_LIMIT_MS 2000
+
+struct pg *worker_open_pg(const struct service *service)
+{
+	static char application_name[64];
+	struct pg_options options = {
+		.url = common_settings.database_url,
+		.statement_timeout_ms = common_settings.command_processing_timeout_ms,
+		.session_settings = service->pg_settings,
+	};
+
+	if (!(service->needs & NEEDS_POSTGRES))
+		return NULL;
+	snprintf(application_name, sizeof(application_name), "garrison-%s", service->name);
+	options.application_name = application_name;
+	for (size_t i = 0; i < service->n_commands; i++)
+		if (service->commands[i].timeout_ms > options.statement_timeout_ms)
+			options.statement_timeout_ms = service->commands[i].timeout_ms;
+	for (size_t i = 0; i < service->n_timers; i++)
+		if (service->timers[i].timeout_ms > options.statement_timeout_ms)
+			options.statement_timeout_ms = service->timers[i].timeout_ms;
+	options.idle_in_transaction_ms = options.statement_timeout_ms;
+	return pg_new(&options);
+}
+
+struct kv *worker_open_kv(const struct service *service)
+{
+	struct error err;
+	struct kv *kv;
+
+	if (!(service->needs & NEEDS_REDIS))
+		return NULL;
+	kv = kv_new(common_settings.redis_url, service->name, &err);
+	if (!kv)
+		BUG("REDIS_URL: %s", err.text);
+	return kv;
+}
+
+void thread_bar_stores(struct thread *thread, unsigned down)
+{
+	if (thread->pg)
+		pg_bar(thread->pg, down & (1u << STORE_POSTGRES));
+	if (thread->kv)
+		kv_bar(thread->kv, down & (1u << STORE_REDIS));
+}
+
+/* ---- probing stores ---- */
+
+unsigned workers_down(struct workers *workers)
+{
+	unsigned down;
+
+	pthread_mutex_lock(&workers->mutex);
+	down = workers->down;
+	pthread_mutex_unlock(&workers->mutex);
+	return down;
+}
+
+void workers_store_down(struct workers *workers, enum store store)
+{
+	if (store != STORE_POSTGRES && store != STORE_REDIS)
+		return;
+	pthread_mutex_lock(&workers->mutex);
+	if (!(workers->down & (1u << store))) {
+		workers->down |= 1u << store;
+		workers->probe_backoff_ms = PROBE_FIRST_MS;
+		workers->probe_at_ms = clock_ms() + clock_jitter_ms(PROBE_FIRST_MS);
+		log_line(LOG_WARN, "store_down", "%s is out of reach", store == STORE_REDIS ? "Redis" : "PostgreSQL");
+	}
+	pthread_mutex_unlock(&workers->mutex);
+}
+
+void workers_probe(struct workers *workers)
+{
+	pthread_mutex_lock(&workers->mutex);
+	if (workers->down && !workers->probing && !workers->probe_wanted && clock_ms() >= workers->probe_at_ms) {
+		workers->probe_wanted = true;
+		pthread_cond_signal(&workers->work);
+	}
+	pthread_mutex_unlock(&workers->mutex);
+}
+
+static bool answers(struct thread *thread, enum store store, struct error *err)
+{
+	int64_t deadline_ms = clock_ms() + PROBE_LIMIT_MS;
+
+	if (store == STORE_POSTGRES) {
+		pg_set_deadline(thread->pg, deadline_ms);
+		return pg_ping(thread->pg, err);
+	}
+	kv_set_deadline(thread->kv, deadline_ms);
+	return kv_ping(thread->kv, err);
+}
+
+void thread_probe(struct thread *thread)
+{
+	struct workers *workers = thread->workers;
+	unsigned down = workers->down, still = 0;
+	struct error err = { 0 };
+
+	workers->probe_wanted = false;
+	workers->probing = true;
+	thread->running = "probe";
+	thread->hard_limit_at_ms = clock_ms() + HARD_LIMIT_FACTOR * 2 * PROBE_LIMIT_MS;
+	pthread_mutex_unlock(&workers->mutex);
+	thread_bar_stores(thread, 0);
+	for (enum store store = STORE_POSTGRES; store <= STORE_REDIS; store++) {
+		if (!(down & (1u << store)))
+			continue;
+		if (!answers(thread, store, &err))
+			still |= 1u << store;
+		else
+			log_line(LOG_INFO, "store_up", "%s answers again",
+				store == STORE_REDIS ? "Redis" : "PostgreSQL");
+	}
+	log_flush();
+	pthread_mutex_lock(&workers->mutex);
+	thread->running = NULL;
+	workers->probing = false;
+	workers->down = (workers->down & ~down) | still;
+	workers->probe_backoff_ms *= 2;
+	if (workers->probe_backoff_ms > PROBE_LAST_MS)
+		workers->probe_backoff_ms = PROBE_LAST_MS;
+	workers->probe_at_ms = clock_ms() + clock_jitter_ms(workers->probe_backoff_ms);
+}

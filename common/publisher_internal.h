@@ -46,7 +46,7 @@ void window_settle(struct window *window, uint64_t tag, bool multiple, bool conf
 	struct outgoing_queue *refused);
 /* Marks the publication that was returned as unroutable; NULL when none is known. */
 const struct outgoing *window_return(struct window *window, const struct bus_delivery *returned);
-/* Takes everything out, in order, in front of what waits. */
+/* Takes everything out, in order, in front of what waits; what may be published once only, and what waits of it, is ended. */
 void window_empty(struct window *window, struct outgoing_queue *waiting);
 
 /* A request on its way; its slot and serial make the correlation id, so that an answer to an earlier one is told apart. */

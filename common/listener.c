@@ -37,10 +37,15 @@ static size_t largest_batch(const struct service *service)
 	return largest;
 }
 
-/* Twice what the threads can hold, so that the next batch is here when the last one ends. */
+/*
+ * What the threads can hold and more, so that the next messages are here when the last ones end. Beyond a few, more would only take
+ * memory: the broker sends faster than anybody handles.
+ */
 static int prefetch(const struct listener *listener)
 {
-	size_t wanted = 2 * (size_t)common_settings.max_concurrent_tasks * largest_batch(listener->service);
+	size_t batch = largest_batch(listener->service);
+	size_t ahead = batch > PREFETCH_PER_THREAD ? PREFETCH_PER_THREAD + batch / 4 : batch;
+	size_t wanted = (size_t)common_settings.max_concurrent_tasks * (batch + ahead);
 
 	return (int)(wanted > PREFETCH_MAX ? PREFETCH_MAX : wanted);
 }

@@ -28,7 +28,8 @@
 #endif
 
 #define ALIGN alignof(max_align_t)
-#define FIRST_BLOCK 4096
+/* A small message's structs fit; hundreds of them are in flight where a command takes batches. */
+#define FIRST_BLOCK 1000
 #define LARGEST_BLOCK ((size_t)128 * 1024)
 /* What reset keeps: enough for nearly every message, little enough for many idle threads. */
 #define KEPT_BLOCK ((size_t)32 * 1024)

@@ -13,6 +13,8 @@
 #define EVENT_SETTLED "settled"
 #define COMMAND_BACKUP "state-backup.backup_full_state"
 #define MESSAGE_ID_MAX 96
+/* Fights in one round trip to Redis. */
+#define FOLLOW_UP_MAX 128
 
 static const struct field result_fields[] = {
 	FIELD(struct settle_combat_result, session_id, .required = true, .help = "the fight"),
@@ -166,27 +168,19 @@ static void reply_undone(struct call *call, const struct fight *fight)
 		retry(call, fight->error);
 }
 
-/* Everything after the commit but the publications themselves, which precede the ack. */
-static void follow_up(
-	struct batch *batch, struct entry **leaders, size_t n, const struct item_names *names, struct scratch *scratch)
+/* One round trip to Redis, and the replies. */
+static void follow_up_some(
+	struct batch *batch, struct entry **entries, size_t n, const struct item_names *names, struct scratch *scratch)
 {
 	struct settled_fight *settled = scratch_array(scratch, n, sizeof(*settled));
-	struct entry **done = scratch_array(scratch, n, sizeof(*done));
-	size_t n_done = 0;
 	struct error err;
 	bool failed;
 
+	for (size_t i = 0; i < n; i++)
+		settled[i] = tell(entries[i], names, scratch);
+	failed = settled_cache_write(batch->kv, batch->pg, settled, n, scratch, &err) != 0;
 	for (size_t i = 0; i < n; i++) {
-		if (!is_done(&leaders[i]->fight))
-			continue;
-		done[n_done] = leaders[i];
-		settled[n_done++] = tell(leaders[i], names, scratch);
-	}
-	if (!n_done)
-		return;
-	failed = settled_cache_write(batch->kv, batch->pg, settled, n_done, scratch, &err) != 0;
-	for (size_t i = 0; i < n_done; i++) {
-		struct entry *entry = done[i];
+		struct entry *entry = entries[i];
 
 		if (failed || settled[i].error) {
 			retry(entry->call, failed ? &err : settled[i].error);
@@ -194,6 +188,26 @@ static void follow_up(
 		}
 		ask_for_backups(entry, &settled[i]);
 		reply_settled(entry->call, entry->fight.state == FIGHT_REPLAYED);
+	}
+}
+
+/*
+ * Everything after the commit but the publications themselves, which precede the ack. In parts, so that neither this process nor
+ * Redis holds the texts of a whole batch.
+ */
+static void follow_up(
+	struct batch *batch, struct entry **leaders, size_t n, const struct item_names *names, struct scratch *scratch)
+{
+	CLEANUP(scratch_release) struct scratch part = { .cap = SIZE_MAX };
+	struct entry **done = scratch_array(scratch, n, sizeof(*done));
+	size_t n_done = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (is_done(&leaders[i]->fight))
+			done[n_done++] = leaders[i];
+	for (size_t i = 0; i < n_done; i += FOLLOW_UP_MAX) {
+		follow_up_some(batch, done + i, n_done - i < FOLLOW_UP_MAX ? n_done - i : FOLLOW_UP_MAX, names, &part);
+		scratch_reset(&part);
 	}
 }
 

@@ -22,11 +22,12 @@
  */
 static const struct kv_script bring_in_line = {
 	.name = "settled",
-	.lua = "local session, ended = ARGV[4], tonumber(ARGV[5])\n"
-	       "local stamp = ARGV[5] .. ' ' .. session\n"
-	       "if ARGV[3] == '1' then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2], 'NX')\n"
+	.lua = "if ARGV[3] == '1' then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2], 'NX')\n"
 	       "else redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end\n"
 	       "redis.call('DEL', KEYS[2], KEYS[3], KEYS[4])\n"
+	       "if redis.call('EXISTS', unpack(KEYS, 6)) == 0 then return 0 end\n"
+	       "local session, ended = ARGV[4], tonumber(ARGV[5])\n"
+	       "local stamp = ARGV[5] .. ' ' .. session\n"
 	       "local function judge(stamped, last, asked)\n"
 	       "  local at, by = string.match(stamped or '', '^(%d+) (.+)$')\n"
 	       "  if at then\n"

@@ -11,8 +11,7 @@
 #include "settlement_sql.h"
 
 /* Documents in one statement, so that neither this process nor the server holds many copies of a large batch. */
-#define STATEMENT_BYTES ((size_t)128 * 1024)
-#define STATEMENTS_MAX 1024
+#define STATEMENT_BYTES ((size_t)96 * 1024)
 
 /* One transaction. */
 struct attempt {
@@ -92,42 +91,37 @@ static struct fight *find_fight(struct fight *const *sorted, size_t n, const str
 
 /* ---- claiming ---- */
 
-/* Queues as many statements as the documents' size calls for; returns their number. */
-static size_t queue_claims(struct attempt *attempt, struct fight *const *sorted, size_t n)
+static int read_claims(struct attempt *attempt, struct fight *const *sorted, size_t n, struct error *err)
 {
-	size_t statements = 0, begin = 0, bytes = 0;
-	struct history_row *rows = scratch_array(attempt->scratch, n, sizeof(*rows));
+	CLEANUP(pg_rows_release) struct pg_rows rows = { 0 };
 
+	if (pg_sync(attempt->pg, &rows, 1, err))
+		return -1;
+	for (int row = 0; row < rows.n; row++) {
+		struct uuid session = pg_uuid(&rows, row, 0);
+
+		attempt->fights[attempt->n++] = find_fight(sorted, n, &session);
+	}
+	return 0;
+}
+
+/* By as many statements as the documents' size calls for. */
+static int claim_all(struct attempt *attempt, struct fight *const *sorted, size_t n, struct error *err)
+{
+	struct history_row *rows = scratch_array(attempt->scratch, n, sizeof(*rows));
+	size_t begin = 0, bytes = 0;
+
+	attempt->fights = scratch_array(attempt->scratch, n, sizeof(*attempt->fights));
 	for (size_t i = 0; i < n; i++) {
 		rows[i] = history_row_of(sorted[i], attempt->scratch);
 		bytes += rows[i].document_len;
-		if (i + 1 < n &&
-			(bytes + sorted[i + 1]->body_len <= STATEMENT_BYTES || statements == STATEMENTS_MAX - 1))
+		if (i + 1 < n && bytes + sorted[i + 1]->body_len <= STATEMENT_BYTES)
 			continue;
 		sql_claim(attempt->pg, rows + begin, i + 1 - begin);
-		statements++;
+		if (read_claims(attempt, sorted, n, err))
+			return -1;
 		begin = i + 1;
 		bytes = 0;
-	}
-	return statements;
-}
-
-static int read_claims(
-	struct attempt *attempt, struct fight *const *sorted, size_t n, size_t statements, struct error *err)
-{
-	struct pg_rows *answers = scratch_array(attempt->scratch, statements, sizeof(*answers));
-
-	if (pg_sync(attempt->pg, answers, statements, err))
-		return -1;
-	attempt->fights = scratch_array(attempt->scratch, n, sizeof(*attempt->fights));
-	attempt->n = 0;
-	for (size_t i = 0; i < statements; i++) {
-		for (int row = 0; row < answers[i].n; row++) {
-			struct uuid session = pg_uuid(&answers[i], row, 0);
-
-			attempt->fights[attempt->n++] = find_fight(sorted, n, &session);
-		}
-		pg_rows_release(&answers[i]);
 	}
 	qsort(attempt->fights, attempt->n, sizeof(*attempt->fights), by_age);
 	return 0;
@@ -198,11 +192,9 @@ static int recognise(struct attempt *attempt, struct fight *const *sorted, size_
 static int claim(struct attempt *attempt, struct fight *const *fights, size_t n, struct error *err)
 {
 	struct fight **sorted = copy_sorted(fights, n, by_session, attempt->scratch);
-	size_t statements;
 
 	pg_begin(attempt->pg);
-	statements = queue_claims(attempt, sorted, n);
-	if (read_claims(attempt, sorted, n, statements, err))
+	if (claim_all(attempt, sorted, n, err))
 		return -1;
 	return attempt->n < n ? recognise(attempt, sorted, n, err) : 0;
 }

@@ -9,7 +9,7 @@
 #include "sweep.h"
 
 static const struct command commands[] = {
-	COMMAND(arena_join_queue, "join_queue", .batch_max = 256, .help = "Put a character in the queue of a mode"),
+	COMMAND(arena_join_queue, "join_queue", .batch_max = 128, .help = "Put a character in the queue of a mode"),
 	COMMAND(arena_leave_queue, "leave_queue", .help = "Take a character out of the queue of a mode"),
 	COMMAND(arena_leave_queue, "cancel_queue", .help = "The same as leave_queue"),
 	COMMAND(arena_get_queue_status, "get_queue_status", .help = "Does a character wait, and since when"),
@@ -31,6 +31,7 @@ static const struct service arena = {
 	.name = "arena",
 	.summary = "Matches characters into arena fights",
 	.needs = NEEDS_REDIS | NEEDS_POSTGRES,
+	.threads = 2, /* Redis does one thing at a time: more would only wait, and hold memory */
 	.pg_settings = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c jit=off",
 	.settings = &arena_settings_schema,
 	.settings_out = &arena_settings,

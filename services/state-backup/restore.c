@@ -17,33 +17,47 @@ _Static_assert(IDLE_IN_TRANSACTION_MS > 2 * TICKET_MS, "a ticket must not outliv
 
 /*
  * KEYS: ticket, cache, dirty_accounts, repeat mark. ARGV: character, 1 to force, repeat id or "", its lifetime in ms, number of
- * fields, field, value, …; then for each kind of session its state, its field, the session or "", 1 if that is live.
- * The first write is also what fails, before any other, when Redis is out of memory.
+ * fields, field, value, … (the state first); then for each kind of session its state, its field, the session or "", 1 if that is
+ * live. The first write is also what fails, before any other, when Redis is out of memory. Where nothing is there, which is nearly
+ * always, one write does it; the rest fills a hash that is not live.
  */
 static const struct kv_script write_cache = {
 	.name = "write_cache",
 	.lua = "if not redis.call('SET', KEYS[1], 1, 'XX', 'KEEPTTL') then return {'stale'} end\n"
 	       "local cache, forced = KEYS[2], ARGV[2] == '1'\n"
 	       "local first_kind = 6 + 2 * ARGV[5]\n"
+	       "local kind, idle, answer = redis.call('TYPE', cache).ok, 0, {}\n"
+	       "if kind == 'none' or forced then\n"
+	       "  local fields = {unpack(ARGV, 6, first_kind - 1)}\n"
+	       "  for k = first_kind, #ARGV, 4 do\n"
+	       "    local live = ARGV[k + 3] == '1'\n"
+	       "    answer[#answer + 1] = live and ARGV[k + 2] or ''\n"
+	       "    if live then\n"
+	       "      fields[#fields + 1] = ARGV[k + 1]\n"
+	       "      fields[#fields + 1] = ARGV[k + 2]\n"
+	       "    elseif fields[2] == ARGV[k] then\n"
+	       "      fields[2] = 'idle'\n"
+	       "      idle = 1\n"
+	       "    end\n"
+	       "  end\n"
+	       "  if forced then redis.call('DEL', cache) end\n"
+	       "  redis.call('HSET', cache, unpack(fields))\n"
+	       "  if idle == 1 then redis.call('SADD', KEYS[3], ARGV[1]) end\n"
+	       "  if ARGV[3] ~= '' then redis.call('SET', KEYS[4], ARGV[3], 'PX', ARGV[4]) end\n"
+	       "  return {'restored', idle, fields[2], unpack(answer)}\n"
+	       "end\n"
+	       "if kind ~= 'hash' then return {'unreadable'} end\n"
 	       "local function session_of(field)\n"
 	       "  local id = redis.call('HGET', cache, field)\n"
 	       "  return id ~= '' and id\n"
 	       "end\n"
-	       "local function tell(what, idle)\n"
-	       "  local answer = {what, idle, redis.call('HGET', cache, 'state')}\n"
+	       "local function tell(what)\n"
 	       "  for k = first_kind, #ARGV, 4 do answer[#answer + 1] = session_of(ARGV[k + 1]) or '' end\n"
-	       "  return answer\n"
+	       "  return {what, idle, redis.call('HGET', cache, 'state'), unpack(answer)}\n"
 	       "end\n"
-	       "local kind = redis.call('TYPE', cache).ok\n"
-	       "if kind ~= 'none' and not forced then\n"
-	       "  if kind ~= 'hash' then return {'unreadable'} end\n"
-	       "  if redis.call('HEXISTS', cache, 'state') + redis.call('HEXISTS', cache, 'bio') == 2 then\n"
-	       "    return tell('live', 0)\n"
-	       "  end\n"
-	       "end\n"
-	       "if forced then redis.call('DEL', cache) end\n"
+	       "if redis.call('HEXISTS', cache, 'state') + redis.call('HEXISTS', cache, 'bio') == 2 then return "
+	       "tell('live') end\n"
 	       "for f = 6, first_kind - 1, 2 do redis.call('HSETNX', cache, ARGV[f], ARGV[f + 1]) end\n"
-	       "local idle = 0\n"
 	       "for k = first_kind, #ARGV, 4 do\n"
 	       "  local state, field, id, live = ARGV[k], ARGV[k + 1], ARGV[k + 2], ARGV[k + 3] == '1'\n"
 	       "  local had = session_of(field)\n"
@@ -54,9 +68,9 @@ static const struct kv_script write_cache = {
 	       "    idle = 1\n"
 	       "  end\n"
 	       "end\n"
-	       "if idle == 1 or (kind == 'hash' and not forced) then redis.call('SADD', KEYS[3], ARGV[1]) end\n"
+	       "redis.call('SADD', KEYS[3], ARGV[1])\n"
 	       "if ARGV[3] ~= '' then redis.call('SET', KEYS[4], ARGV[3], 'PX', ARGV[4]) end\n"
-	       "return tell('restored', idle)\n",
+	       "return tell('restored')\n",
 };
 
 /* One transaction's worth of work: the items whose caches are not live. */
@@ -99,13 +113,10 @@ static void take_live(struct restore *item, const struct cache *cache, bool repe
 	}
 }
 
-static void look_at(
-	struct restoring *r, struct restore *item, const struct kv_answer *answer, const struct kv_answer *repeat)
+static void look_at(struct restoring *r, struct restore *item, const struct kv_answer *answer, bool repeated)
 {
 	struct cache cache;
 	const char *problem = cache_take(answer, &cache);
-	const char *repeated_id = repeat ? kv_string(repeat, NULL) : NULL;
-	const bool repeated = repeated_id && kv_kind(repeat) == KV_STRING && !strcmp(repeated_id, item->repeat_id);
 	if (problem && !item->force) {
 		item->outcome = RESTORE_UNREADABLE;
 		item->problem = scratch_strdup(r->scratch, problem);
@@ -118,29 +129,51 @@ static void look_at(
 	}
 }
 
+/* repeated[i]: a live cache that this very command has restored when it came before; the others are not asked about. */
+static int find_repeated(struct restoring *r, const struct restore *items, size_t n, const struct kv_answers *caches,
+	bool *repeated, struct error *err)
+{
+	size_t *places = scratch_array(r->scratch, n + 1, sizeof(*places));
+	size_t n_places = 0, at = 1;
+	for (size_t i = 0; i < n; i++) {
+		char key[64];
+		struct cache cache;
+		if (items[i].outcome != RESTORE_PENDING || cache_take(kv_at(caches, at++), &cache) ||
+			!cache_is_live(&cache) || !items[i].repeat_id)
+			continue;
+		kv_queue(r->kv, "GET %s", repeat_key(items[i].char_id, key));
+		places[n_places++] = i;
+	}
+	if (!n_places)
+		return 0;
+	CLEANUP(kv_answers_release) struct kv_answers answers = { 0 };
+	if (kv_sync(r->kv, &answers, err) || kv_check(&answers, err))
+		return -1;
+	for (size_t k = 0; k < n_places; k++) {
+		const char *id = kv_string(kv_at(&answers, k), NULL);
+		repeated[places[k]] = id && !strcmp(id, items[places[k]].repeat_id);
+	}
+	return 0;
+}
+
 /* Takes the ticket and sorts out those that need nothing; answers must outlive the caches. */
 static int look(struct restoring *r, struct restore *items, size_t n, struct kv_answers *answers, struct error *err)
 {
 	ticket_queue(r->kv, &r->ticket);
-	for (size_t i = 0; i < n; i++) {
-		char key[64];
-		if (items[i].outcome != RESTORE_PENDING)
-			continue;
-		cache_queue_read(r->kv, items[i].char_id);
-		if (items[i].repeat_id)
-			kv_queue(r->kv, "GET %s", repeat_key(items[i].char_id, key));
-	}
+	for (size_t i = 0; i < n; i++)
+		if (items[i].outcome == RESTORE_PENDING)
+			cache_queue_read(r->kv, items[i].char_id);
 	if (kv_sync(r->kv, answers, err))
 		return -1;
 	if (kv_kind(kv_at(answers, 0)) == KV_ERROR)
 		return error_set(err, CODE_INTERNAL, "Redis: %s", kv_string(kv_at(answers, 0), NULL));
+	bool *repeated = scratch_array(r->scratch, n, sizeof(*repeated));
+	if (find_repeated(r, items, n, answers, repeated, err))
+		return -1;
 	size_t at = 1;
-	for (size_t i = 0; i < n; i++) {
-		if (items[i].outcome != RESTORE_PENDING)
-			continue;
-		const struct kv_answer *cache = kv_at(answers, at++);
-		look_at(r, &items[i], cache, items[i].repeat_id ? kv_at(answers, at++) : NULL);
-	}
+	for (size_t i = 0; i < n; i++)
+		if (items[i].outcome == RESTORE_PENDING)
+			look_at(r, &items[i], kv_at(answers, at++), repeated[i]);
 	return 0;
 }
 

@@ -116,10 +116,10 @@ static int write_all(struct saving *s, struct error *err)
 	return pg_sync(s->pg, NULL, CHARACTERS_SAVE_STATEMENTS + 1, err);
 }
 
-static int save_together(struct saving *s, bool wait, struct error *err)
+static int save_together(struct saving *s, struct error *err)
 {
 	CLEANUP(kv_answers_release) struct kv_answers answers = { 0 };
-	if (characters_lock(s->pg, s->ids, s->n, wait, s->locked, NULL, err) || read_caches(s, &answers, err) ||
+	if (characters_lock(s->pg, s->ids, s->n, s->locked, NULL, err) || read_caches(s, &answers, err) ||
 		save_sessions(s, err) || write_all(s, err)) {
 		pg_rollback(s->pg);
 		return -1;
@@ -168,15 +168,15 @@ static bool blames_data(const struct error *err)
 	return !strncmp(err->sqlstate, "22", 2) || !strncmp(err->sqlstate, "23", 2) || !strncmp(err->sqlstate, "54", 2);
 }
 
-int backup_characters(struct pg *pg, struct kv *kv, struct backup *items, size_t n, bool wait, struct scratch *scratch,
-	struct error *err)
+int backup_characters(
+	struct pg *pg, struct kv *kv, struct backup *items, size_t n, struct scratch *scratch, struct error *err)
 {
 	if (!n)
 		return 0;
 	struct saving saving;
 	saving_init(&saving, pg, kv, items, n, scratch);
 	struct error failure;
-	if (!save_together(&saving, wait, &failure))
+	if (!save_together(&saving, &failure))
 		return tell_unknown(&saving, err);
 	if (!blames_data(&failure)) {
 		*err = failure;
@@ -188,7 +188,7 @@ int backup_characters(struct pg *pg, struct kv *kv, struct backup *items, size_t
 		return 0;
 	}
 	/* Find the one by halves, so that the others are saved. */
-	if (backup_characters(pg, kv, items, n / 2, wait, scratch, err))
+	if (backup_characters(pg, kv, items, n / 2, scratch, err))
 		return -1;
-	return backup_characters(pg, kv, items + n / 2, n - n / 2, wait, scratch, err);
+	return backup_characters(pg, kv, items + n / 2, n - n / 2, scratch, err);
 }

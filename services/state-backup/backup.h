@@ -34,10 +34,10 @@ struct backup {
 
 /*
  * Saves each item's character, in one transaction unless one of them cannot be stored; items are sorted by char_id and distinct.
- * With wait false rows that others hold are left out (SAVED_LOCKED). 0 and every outcome, or -1 with either store's error: then
+ * Rows that others hold are left out (SAVED_LOCKED), not waited for. 0 and every outcome, or -1 with either store's error: then
  * some may be saved, which does no harm to do again. The caller's thread, whose pg and kv these are.
  */
-int backup_characters(struct pg *pg, struct kv *kv, struct backup *items, size_t n, bool wait, struct scratch *scratch,
-	struct error *err);
+int backup_characters(
+	struct pg *pg, struct kv *kv, struct backup *items, size_t n, struct scratch *scratch, struct error *err);
 
 #endif

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "backup.h"
+#include "characters.h"
+#include "clock.h"
 #include "counts.h"
 #include "session_map.h"
 
@@ -71,19 +73,33 @@ static void finish(struct call *call, const struct backup *item, const struct er
 	}
 }
 
-/* Those whose rows others held, one at a time: the wait for one must not hold up any other. */
-static int save_locked(struct batch *batch, struct backup *items, size_t n, struct scratch *scratch, struct error *err)
+/* Copies those not saved yet, for want of their rows' locks, into left; returns how many. */
+static size_t collect_locked(const struct backup *items, size_t n, struct backup *left)
 {
-	for (size_t i = 0; i < n; i++) {
-		if (items[i].outcome != SAVED_LOCKED)
-			continue;
-		if (backup_characters(batch->pg, batch->kv, &items[i], 1, true, scratch, err)) {
-			items[i].outcome = SAVED_LOCKED;
-			if (err->code != CODE_TIMEOUT)
-				return -1;
-		}
+	size_t n_left = 0;
+	for (size_t i = 0; i < n; i++)
+		if (items[i].outcome == SAVED_LOCKED)
+			left[n_left++] = items[i];
+	return n_left;
+}
+
+/* Saves all, and comes back for a while to those whose rows others hold. */
+static int save_all(struct batch *batch, struct backup *items, size_t n, struct scratch *scratch, struct error *err)
+{
+	const int64_t until_ms = clock_ms() + LOCKED_FOR_MS;
+	struct backup *left = scratch_array(scratch, n, sizeof(*left));
+	size_t n_left = collect_locked(items, n, left);
+	for (;;) {
+		if (backup_characters(batch->pg, batch->kv, left, n_left, scratch, err))
+			return -1;
+		for (size_t i = 0, k = 0; i < n; i++)
+			if (items[i].outcome == SAVED_LOCKED)
+				items[i] = left[k++];
+		n_left = collect_locked(items, n, left);
+		if (!n_left || clock_ms() >= until_ms)
+			return 0;
+		clock_sleep_ms(LOCKED_POLL_MS);
 	}
-	return 0;
 }
 
 /* A redelivery saves the cache as it is by then, which is newer still. */
@@ -102,12 +118,7 @@ void backup_full_state(struct batch *batch)
 			items[n++] = (struct backup){ .char_id = in->char_id, .outcome = SAVED_LOCKED };
 	}
 	struct error err;
-	int failed = backup_characters(batch->pg, batch->kv, items, n, false, &scratch, &err);
-	if (failed) /* whatever became of some: to save them again does no harm */
-		for (size_t i = 0; i < n; i++)
-			items[i].outcome = SAVED_LOCKED;
-	else
-		failed = save_locked(batch, items, n, &scratch, &err);
+	const int failed = save_all(batch, items, n, &scratch, &err);
 	size_t item = 0;
 	for (size_t i = 0; i < batch->n; i++) {
 		const struct request *in = call_args(calls[i]);

@@ -7,15 +7,11 @@ static const struct pg_statement lock_free = {
 	"lock_free_characters",
 	"SELECT id FROM characters WHERE id = ANY ($1::bigint[]) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED",
 };
-static const struct pg_statement lock_all = {
-	"lock_characters",
-	"SELECT id FROM characters WHERE id = ANY ($1::bigint[]) ORDER BY id FOR NO KEY UPDATE",
-};
 static const struct pg_statement exist = {
 	"existing_characters",
 	"SELECT id FROM characters WHERE id = ANY ($1::bigint[])",
 };
-/* A statement of its own: it sees what was committed while the lock was waited for. */
+/* A statement of its own: it sees what was committed before the lock was had. */
 static const struct pg_statement read_columns = {
 	"read_characters",
 	"SELECT c.id, c.game_stage, c.location_id, c.prev_location_id, c.name, c.gender, c.created_at, c.vitals, "
@@ -48,11 +44,11 @@ static struct pg_params ids_param(const int64_t *ids, size_t n)
 }
 
 int characters_lock(
-	struct pg *pg, const int64_t *ids, size_t n, bool wait, bool *found, struct pg_rows *columns, struct error *err)
+	struct pg *pg, const int64_t *ids, size_t n, bool *found, struct pg_rows *columns, struct error *err)
 {
 	struct pg_params to_lock = ids_param(ids, n);
 	pg_begin(pg);
-	pg_queue(pg, wait ? &lock_all : &lock_free, &to_lock);
+	pg_queue(pg, &lock_free, &to_lock);
 	if (columns) {
 		struct pg_params to_read = ids_param(ids, n);
 		pg_queue(pg, &read_columns, &to_read);

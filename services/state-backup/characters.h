@@ -13,15 +13,19 @@
 #include "snapshot.h"
 
 /*
- * Opens a transaction and locks the rows of ids; with wait false those that others hold are left out. found[i] says whether ids[i]
+ * Opens a transaction and locks the rows of ids but for those that others hold: nobody is waited for. found[i] says whether ids[i]
  * is locked now; ids are sorted and distinct. *columns (may be NULL) is for characters_row(): what the locked rows hold, and perhaps
  * others. 0/-1 as pg_sync.
  */
-int characters_lock(struct pg *pg, const int64_t *ids, size_t n, bool wait, bool *found, struct pg_rows *columns,
-	struct error *err);
+int characters_lock(
+	struct pg *pg, const int64_t *ids, size_t n, bool *found, struct pg_rows *columns, struct error *err);
 
 /* exists[i]: is there a character ids[i]? Outside of any lock. 0/-1 as pg_sync. */
 int characters_exist(struct pg *pg, const int64_t *ids, size_t n, bool *exists, struct error *err);
+
+/* For how long commands come back to rows that others hold, and how often. */
+#define LOCKED_FOR_MS 1000
+#define LOCKED_POLL_MS 10
 
 /* A row of what characters_lock() read; strings live as long as the rows. */
 struct character {

@@ -89,7 +89,7 @@ static int save_batch(struct call *call, struct drain *drain, const struct mark_
 	}
 	for (size_t i = first; i < batch->n; i++)
 		items[n++].char_id = batch->marks[i].char_id;
-	if (backup_characters(call->pg, call->kv, items, n, false, scratch, err))
+	if (backup_characters(call->pg, call->kv, items, n, scratch, err))
 		return -1;
 	for (size_t i = 0; i < n; i++)
 		judge(&verdicts, &batch->marks[first + i], &items[i]);

@@ -5,6 +5,7 @@
 
 #include "cache_store.h"
 #include "characters.h"
+#include "clock.h"
 #include "session_restore.h"
 
 _Static_assert(IDLE_IN_TRANSACTION_MS > 2 * TICKET_MS, "a ticket must not outlive the lock that it stands for");
@@ -361,9 +362,9 @@ static int write_caches(struct restoring *r, int64_t *idle, size_t *n_idle, stru
 
 /* All together ------------------------------------------------------------------------------------------------------*/
 
-static int lock_rows(struct restoring *r, bool wait, struct pg_rows *columns, struct error *err)
+static int lock_rows(struct restoring *r, struct pg_rows *columns, struct error *err)
 {
-	if (characters_lock(r->pg, r->ids, r->n, wait, r->locked, columns, err))
+	if (characters_lock(r->pg, r->ids, r->n, r->locked, columns, err))
 		return -1;
 	for (int row = 0; row < columns->n; row++) {
 		const struct character character = characters_row(columns, row);
@@ -376,13 +377,13 @@ static int lock_rows(struct restoring *r, bool wait, struct pg_rows *columns, st
 	return 0;
 }
 
-static int restore_locked(struct restoring *r, bool wait, struct error *err)
+static int restore_locked(struct restoring *r, struct error *err)
 {
 	CLEANUP(pg_rows_release) struct pg_rows columns = { 0 };
 	int64_t *idle = scratch_array(r->scratch, r->n, sizeof(*idle));
 	int64_t *locked = scratch_array(r->scratch, r->n, sizeof(*locked));
 	size_t n_idle = 0, n_locked = 0;
-	if (lock_rows(r, wait, &columns, err) || find_sessions(r, err) || write_caches(r, idle, &n_idle, err))
+	if (lock_rows(r, &columns, err) || find_sessions(r, err) || write_caches(r, idle, &n_idle, err))
 		return -1;
 	for (size_t i = 0; i < r->n; i++)
 		if (r->locked[i] && r->items[i]->outcome == RESTORED)
@@ -393,8 +394,8 @@ static int restore_locked(struct restoring *r, bool wait, struct error *err)
 	return pg_sync(r->pg, NULL, 2, err);
 }
 
-static int restore_once(struct pg *pg, struct kv *kv, struct restore *items, size_t n, bool wait,
-	struct scratch *scratch, struct error *err)
+static int restore_once(
+	struct pg *pg, struct kv *kv, struct restore *items, size_t n, struct scratch *scratch, struct error *err)
 {
 	struct restoring r = { .pg = pg, .kv = kv, .scratch = scratch };
 	r.items = scratch_array(scratch, n, sizeof(struct restore *));
@@ -405,18 +406,18 @@ static int restore_once(struct pg *pg, struct kv *kv, struct restore *items, siz
 	CLEANUP(kv_answers_release) struct kv_answers answers = { 0 };
 	if (look(&r, items, n, &answers, err))
 		return -1;
-	if (!r.n || !restore_locked(&r, wait, err))
+	if (!r.n || !restore_locked(&r, err))
 		return 0;
 	pg_rollback(pg);
 	return -1;
 }
 
 /* Again where Redis was emptied in between. */
-static int restore_surely(struct pg *pg, struct kv *kv, struct restore *items, size_t n, bool wait,
-	struct scratch *scratch, struct error *err)
+static int restore_surely(
+	struct pg *pg, struct kv *kv, struct restore *items, size_t n, struct scratch *scratch, struct error *err)
 {
 	for (int tries = 1;; tries++) {
-		if (!restore_once(pg, kv, items, n, wait, scratch, err))
+		if (!restore_once(pg, kv, items, n, scratch, err))
 			return 0;
 		if (err->code != CODE_CONFLICT)
 			return -1;
@@ -426,23 +427,30 @@ static int restore_surely(struct pg *pg, struct kv *kv, struct restore *items, s
 	}
 }
 
-int restore_characters(
-	struct pg *pg, struct kv *kv, struct restore *items, size_t n, struct scratch *scratch, struct error *err)
+/* Those whose rows others held are to be tried again; how many. */
+static size_t reopen(struct restore *items, size_t n)
 {
-	if (!n)
-		return 0;
-	if (restore_surely(pg, kv, items, n, false, scratch, err))
-		return -1;
-	/* Those whose rows others held: the wait for one must not hold up any other. */
+	size_t locked = 0;
 	for (size_t i = 0; i < n; i++) {
 		if (items[i].outcome != RESTORE_LOCKED)
 			continue;
 		items[i].outcome = RESTORE_PENDING;
-		if (!restore_surely(pg, kv, &items[i], 1, true, scratch, err))
-			continue;
-		if (err->code != CODE_TIMEOUT)
-			return -1;
-		items[i].outcome = RESTORE_LOCKED;
+		locked++;
 	}
-	return 0;
+	return locked;
+}
+
+int restore_characters(
+	struct pg *pg, struct kv *kv, struct restore *items, size_t n, struct scratch *scratch, struct error *err)
+{
+	const int64_t until_ms = clock_ms() + LOCKED_FOR_MS;
+	if (!n)
+		return 0;
+	for (;;) {
+		if (restore_surely(pg, kv, items, n, scratch, err))
+			return -1;
+		if (clock_ms() >= until_ms || !reopen(items, n))
+			return 0;
+		clock_sleep_ms(LOCKED_POLL_MS);
+	}
 }

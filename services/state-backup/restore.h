@@ -41,7 +41,7 @@ struct restore {
 
 /*
  * Restores each item's character; items are sorted by char_id and distinct, their outcome RESTORE_PENDING. Rows that others hold are
- * waited for after the rest. 0 and every outcome, or -1 with either store's error: then those that are no longer pending nor locked
+ * tried again for LOCKED_FOR_MS. 0 and every outcome, or -1 with either store's error: then those that are no longer pending nor locked
  * are done. The caller's thread, whose pg and kv these are.
  */
 int restore_characters(

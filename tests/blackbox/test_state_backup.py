@@ -444,15 +444,19 @@ def test_unreadable_neighbours_hold_up_nobody(amqp, redis, sql, new_character):
     assert sql("SELECT count(*) FROM characters WHERE id = ANY (%s) AND game_stage = 'exploring'", good) == [(30,)]
 
 
-def test_a_row_that_somebody_locks_holds_up_only_itself(amqp, redis, stack, sql, new_character):
-    locked, free = new_character(), new_character()
-    for char_id in (locked, free):
-        redis.hset(f"ac:{char_id}", mapping=full_cache())
-    with stack.database() as other:
-        other.autocommit = False
-        with other.cursor() as cursor:
-            cursor.execute("SELECT 1 FROM characters WHERE id = %s FOR UPDATE", (locked,))
-            waiting = amqp.request(BACKUP, {"char_id": locked})
-            assert amqp.call(BACKUP, {"char_id": free}).result["saved"]
-        other.commit()
-    assert amqp.requests.wait(waiting, 10).result["saved"]
+@pytest.mark.parametrize("key", [RESTORE, BACKUP])
+def test_a_row_that_somebody_locks_holds_up_only_itself(amqp, redis, stack, new_character, key):
+    locked, *free = [new_character() for _ in range(20)]
+    if key == BACKUP:
+        for char_id in (locked, *free):
+            redis.hset(f"ac:{char_id}", mapping=full_cache())
+    other = stack.database()
+    other.autocommit = False
+    other.cursor().execute("SELECT 1 FROM characters WHERE id = %s FOR UPDATE", (locked,))
+    sent = [amqp.request(key, {"char_id": char_id}) for char_id in (locked, *free)]
+    kept, *others = replies_to(amqp, sent)
+    assert all(reply.ok for reply in others)
+    assert kept.code == "timeout" and kept.error["retryable"]
+    later = amqp.request(key, {"char_id": locked}, exchange="game.commands")
+    other.rollback()
+    assert amqp.requests.wait(later, 20).ok

@@ -43,12 +43,12 @@ def all_saved(cursor, ids, state):
 
 def test_a_restore_that_slept_past_its_locks_writes_nothing_old(own_stack, own_fleet, amqp, cursor):
     """It has read version 1; while it sleeps before its write, version 2 is saved. What it writes must be version 2."""
-    own_fleet.start("state-backup", command_processing_timeout="20s", backup_interval="1h")
+    own_fleet.start("state-backup", command_processing_timeout="20s", backup_interval="1h", retry_delays="1s")
     (char_id,) = new_characters(cursor, 1)
     cursor.execute("UPDATE characters SET location_id = 'one' WHERE id = %s", (char_id,))
     blocker = own_stack.database()
     blocker.autocommit = False
-    blocker.cursor().execute("SELECT 1 FROM characters WHERE id = %s FOR UPDATE", (char_id,))
+    blocker.cursor().execute("LOCK TABLE character_stats IN ACCESS EXCLUSIVE MODE")
     request = amqp.request(RESTORE, {"char_id": char_id})
     waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = %s AND wait_event_type = 'Lock'"
     wait_for(lambda: (cursor.execute(waiting, (own_stack.name,)), cursor.fetchone())[1])

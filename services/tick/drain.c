@@ -42,10 +42,11 @@ int64_t drain_queues(struct call *call)
 	CLEANUP(release_memory) struct due *dues = must_alloc((size_t)tick_settings.batch_size * sizeof(*dues));
 	int first = (int)(atomic_fetch_add(&turn, 1) % CATEGORY_COUNT);
 	size_t n, unreadable;
-	struct error err = { .code = CODE_OK };
+	struct error err = { .code = CODE_OK, .down = STORE_NONE };
 	bool any;
 
 	if (queue_take(call->kv, first, (size_t)tick_settings.batch_size, dues, &n, &unreadable, &err)) {
+		call->down = err.down;
 		log_line(LOG_WARN, "tick", "cannot take due ticks: %s", err.text);
 		return PAUSE_FAILED_MS;
 	}
@@ -53,6 +54,7 @@ int64_t drain_queues(struct call *call)
 	if (n == 0)
 		return unreadable ? 0 : PAUSE_EMPTY_MS;
 	any = credit_by_halves(call, dues, n, &err);
+	call->down = err.down;
 	if (err.code != CODE_OK)
 		log_line(LOG_WARN, "tick", "%s of %zu due ticks of %s go back to the schedule: %s",
 			any ? "some" : "all", n, categories[dues[0].category].name, err.text);

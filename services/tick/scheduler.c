@@ -190,6 +190,7 @@ int64_t schedule_due_ticks(struct call *call)
 	struct error err;
 
 	if (run(call, &pause_ms, &err)) {
+		call->down = err.down;
 		log_line(LOG_WARN, "tick_schedule", "due ticks wait: %s", err.text);
 		return PAUSE_FAILED_MS;
 	}

@@ -111,6 +111,7 @@ int64_t tick_event_publish(struct call *call)
 		return PAUSE_OFF_MS;
 	if (publish_some(call, &more, &err)) {
 		pg_rollback(call->pg);
+		call->down = err.down;
 		log_line(LOG_WARN, "tick_events", "not published yet: %s", err.text);
 		return PAUSE_FAILED_MS;
 	}

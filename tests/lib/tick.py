@@ -4,13 +4,13 @@ from datetime import datetime, timedelta
 
 CATEGORIES = ("exploration", "crafting", "trade", "general")
 
-# One row for each move; a session that is moved twice from one due time breaks the key, and with it the second move.
+# One row for each move of a session, in the order in which they happened.
 LEDGER = """
-CREATE TABLE IF NOT EXISTS ledger (player_id bigint, due timestamptz, started timestamptz, last timestamptz, next timestamptz,
-	ticks bigint, xp bigint, gold bigint, items bigint, at timestamptz DEFAULT clock_timestamp(),
-	PRIMARY KEY (player_id, started, due));
+CREATE TABLE IF NOT EXISTS ledger (seq bigserial PRIMARY KEY, player_id bigint, due timestamptz, started timestamptz, last timestamptz, next timestamptz,
+	ticks bigint, xp bigint, gold bigint, items bigint,
+	at timestamptz DEFAULT clock_timestamp());
 CREATE OR REPLACE FUNCTION note_move() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-	INSERT INTO ledger VALUES (NEW.player_id, OLD.next_tick_at, OLD.started_at, NEW.last_tick_at, NEW.next_tick_at,
+	INSERT INTO ledger (player_id, due, started, last, next, ticks, xp, gold, items) VALUES (NEW.player_id, OLD.next_tick_at, OLD.started_at, NEW.last_tick_at, NEW.next_tick_at,
 		NEW.ticks - OLD.ticks, NEW.total_xp - OLD.total_xp, NEW.total_gold - OLD.total_gold, NEW.total_items - OLD.total_items);
 	RETURN NULL;
 END $$;
@@ -124,14 +124,14 @@ class Tick:
         """Each due time once and none left out, and what was given is what the characters have. Returns the moves."""
         interval = timedelta(seconds=interval_s)
         rows = self.sql(
-            "SELECT player_id, started, due, last, next, ticks FROM ledger ORDER BY player_id, started, due"
+            "SELECT player_id, started, due, last, next, ticks FROM ledger ORDER BY player_id, started, seq"
         )
         before = None
         for player_id, started, due, last, following, ticks in rows:
             where = (player_id, started, due)
             passed = (last - due) / interval + 1
             assert passed == int(passed) >= 1, where
-            assert ticks == min(passed, catchup_max), where
+            assert ticks == min(passed, catchup_max), (where, ticks, passed)
             assert following == last + interval, where
             assert (following - started) % interval == timedelta(0), where
             if before and before[:2] == (player_id, started):
@@ -160,6 +160,7 @@ class Tick:
         assert not wrong, f"sessions and ledger differ: {wrong[:10]}"
 
     def overdue(self, seconds):
+        """How many sessions have been due for longer than that."""
         return self.value(
             "SELECT count(*) FROM auto_sessions WHERE next_tick_at < now() - %s", timedelta(seconds=seconds)
         )

@@ -189,7 +189,13 @@ $(OUT)/tests/garrison-fixture: $(call objects,tests/fixture) $(LIBRARIES)
 	@echo "  LINK  $@"
 	@$(LINK) -o $@ $(filter %.o,$^) $(LIBRARIES) $(LIBS)
 
-build: $(OUT)/tests/garrison-fixture
+# What the libraries do by themselves, for the benches.
+$(OUT)/tests/bare_amqp: $(OUT)/obj/tests/bench/bare_amqp.o
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	@$(LINK) -o $@ $^ $(LIBS)
+
+build: $(OUT)/tests/garrison-fixture $(OUT)/tests/bare_amqp
 
 # What people type ----------------------------------------------------------------------------------------------------
 

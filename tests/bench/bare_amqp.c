@@ -1,0 +1,121 @@
+/*
+ * What librabbitmq itself can do, as the ceiling that the listener is held against:
+ *	bare_amqp publish URL ROUTING_KEY TYPE N BODY		onto game.commands, persistent, confirms in a window of 256
+ *	bare_amqp consume URL QUEUE N PREFETCH ACK_EVERY	takes N messages and only acks
+ * Prints seconds.
+ */
+#include <amqp.h>
+#include <amqp_tcp_socket.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#define WINDOW 256
+
+static double now_s(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static void must(int ok, const char *what)
+{
+	if (ok)
+		return;
+	fprintf(stderr, "bare_amqp: %s failed\n", what);
+	exit(1);
+}
+
+static amqp_connection_state_t open_connection(char *url)
+{
+	amqp_connection_state_t connection = amqp_new_connection();
+	amqp_socket_t *socket = amqp_tcp_socket_new(connection);
+	struct amqp_connection_info info;
+
+	must(amqp_parse_url(url, &info) == AMQP_STATUS_OK, "URL");
+	must(amqp_socket_open(socket, info.host, info.port) == AMQP_STATUS_OK, "connect");
+	must(amqp_login(connection, *info.vhost ? info.vhost : "/", 0, 131072, 0, AMQP_SASL_METHOD_PLAIN, info.user,
+		     info.password)
+				.reply_type == AMQP_RESPONSE_NORMAL,
+		"login");
+	amqp_channel_open(connection, 1);
+	must(amqp_get_rpc_reply(connection).reply_type == AMQP_RESPONSE_NORMAL, "channel");
+	return connection;
+}
+
+static void await_confirm(amqp_connection_state_t connection, long *confirmed)
+{
+	amqp_frame_t frame;
+
+	amqp_maybe_release_buffers(connection);
+	must(amqp_simple_wait_frame(connection, &frame) == AMQP_STATUS_OK, "read");
+	if (frame.frame_type != AMQP_FRAME_METHOD || frame.payload.method.id != AMQP_BASIC_ACK_METHOD)
+		return;
+	const amqp_basic_ack_t *ack = frame.payload.method.decoded;
+	*confirmed = ack->multiple ? (long)ack->delivery_tag : *confirmed + 1;
+}
+
+static int publish(int argc, char **argv)
+{
+	must(argc == 7, "arguments");
+	amqp_connection_state_t connection = open_connection(argv[2]);
+	amqp_basic_properties_t properties = {
+		._flags = AMQP_BASIC_TYPE_FLAG | AMQP_BASIC_DELIVERY_MODE_FLAG | AMQP_BASIC_CONTENT_TYPE_FLAG,
+		.type = amqp_cstring_bytes(argv[4]),
+		.content_type = amqp_cstring_bytes("application/json"),
+		.delivery_mode = 2,
+	};
+	long n = strtol(argv[5], NULL, 10), confirmed = 0;
+	double start = now_s();
+
+	amqp_confirm_select(connection, 1);
+	for (long sent = 1; sent <= n; sent++) {
+		must(amqp_basic_publish(connection, 1, amqp_cstring_bytes("game.commands"), amqp_cstring_bytes(argv[3]),
+			     1, 0, &properties, amqp_cstring_bytes(argv[6])) == AMQP_STATUS_OK,
+			"publish");
+		while (sent - confirmed >= WINDOW)
+			await_confirm(connection, &confirmed);
+	}
+	while (confirmed < n)
+		await_confirm(connection, &confirmed);
+	printf("%.6f\n", now_s() - start);
+	amqp_destroy_connection(connection);
+	return 0;
+}
+
+static int consume(int argc, char **argv)
+{
+	must(argc == 7, "arguments");
+	amqp_connection_state_t connection = open_connection(argv[2]);
+	long n = strtol(argv[4], NULL, 10), every = strtol(argv[6], NULL, 10);
+	amqp_envelope_t envelope;
+	double start = now_s();
+
+	amqp_basic_qos(connection, 1, 0, (uint16_t)strtol(argv[5], NULL, 10), 0);
+	amqp_basic_consume(connection, 1, amqp_cstring_bytes(argv[3]), amqp_empty_bytes, 0, 0, 0, amqp_empty_table);
+	must(amqp_get_rpc_reply(connection).reply_type == AMQP_RESPONSE_NORMAL, "consume");
+	for (long taken = 1; taken <= n; taken++) {
+		amqp_maybe_release_buffers(connection);
+		must(amqp_consume_message(connection, &envelope, NULL, 0).reply_type == AMQP_RESPONSE_NORMAL, "read");
+		if (taken % every == 0 || taken == n)
+			must(amqp_basic_ack(connection, 1, envelope.delivery_tag, every > 1) == AMQP_STATUS_OK, "ack");
+		amqp_destroy_envelope(&envelope);
+	}
+	amqp_channel_close(connection, 1, AMQP_REPLY_SUCCESS);
+	printf("%.6f\n", now_s() - start);
+	amqp_connection_close(connection, AMQP_REPLY_SUCCESS);
+	amqp_destroy_connection(connection);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 1 && strcmp(argv[1], "publish") == 0)
+		return publish(argc, argv);
+	must(argc > 1 && strcmp(argv[1], "consume") == 0, "usage");
+	return consume(argc, argv);
+}

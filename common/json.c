@@ -87,6 +87,13 @@ const cJSON *json_parse(const char *text, size_t len, struct scratch *scratch, s
 	return root;
 }
 
+int json_check(const char *text, size_t len, struct scratch *scratch, struct error *err)
+{
+	struct exact_number *exact;
+
+	return json_scan(text, len, scratch, &exact, err);
+}
+
 /* Writing ---------------------------------------------------------------------------------------------------------- */
 
 static void write_scalar(struct text *text, const cJSON *value)

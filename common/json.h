@@ -25,6 +25,11 @@
 const cJSON *json_parse(const char *text, size_t len, struct scratch *scratch, struct error *err);
 
 /*
+ * 0 when json_parse() would take the text, memory aside; -1 with the same errors. Builds no tree; scratch holds little. Any thread.
+ */
+int json_check(const char *text, size_t len, struct scratch *scratch, struct error *err);
+
+/*
  * The BLAKE2b-256 digest of the value's canonical form (RFC 8785 in spirit: keys sorted bytewise, no white space,
  * numbers by value as doubles), so that two spellings of one document agree. Any thread.
  */

@@ -1,11 +1,11 @@
 #include "admin.h"
 
 #include <microhttpd.h>
-#include <netdb.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cleanup.h"
+#include "listen_address.h"
 
 #define CONNECTIONS_MAX 16
 #define IDLE_LIMIT_S 10
@@ -82,40 +82,13 @@ static enum MHD_Result handle(void *arg, struct MHD_Connection *connection, cons
 	return answer(connection, MHD_HTTP_NOT_FOUND, pages[0].content_type, &body);
 }
 
-/* "host:port", "[::1]:port" or ":port". */
-static int split_address(const char *address, char host[static 256], const char **port)
-{
-	const char *colon = strrchr(address, ':');
-	size_t len;
-
-	if (!colon || !colon[1])
-		return -1;
-	len = (size_t)(colon - address);
-	if (len >= 2 && address[0] == '[' && colon[-1] == ']') {
-		address++;
-		len -= 2;
-	}
-	if (len >= 256)
-		return -1;
-	memcpy(host, address, len);
-	host[len] = '\0';
-	*port = colon + 1;
-	return 0;
-}
-
 int admin_start(const char *address, const struct admin_source *source, struct error *err)
 {
-	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV };
+	struct error why;
 	struct addrinfo *found;
-	char host[256];
-	const char *port;
-	int status;
 
-	if (split_address(address, host, &port))
-		return error_set(err, CODE_INVALID_PAYLOAD, "ADMIN_ADDR: \"%s\" is not host:port", address);
-	status = getaddrinfo(*host ? host : NULL, port, &hints, &found);
-	if (status)
-		return error_set(err, CODE_INVALID_PAYLOAD, "ADMIN_ADDR: \"%s\": %s", address, gai_strerror(status));
+	if (listen_address(address, &found, &why))
+		return error_set(err, CODE_INVALID_PAYLOAD, "ADMIN_ADDR: %s", why.text);
 	admin_daemon = MHD_start_daemon(
 		MHD_USE_EPOLL_INTERNAL_THREAD | (found->ai_family == AF_INET6 ? MHD_USE_IPv6 : MHD_NO_FLAG), 0, NULL,
 		NULL, handle, (void *)(uintptr_t)source, MHD_OPTION_SOCK_ADDR, found->ai_addr,

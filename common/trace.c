@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#define SPAN_ID_AT  36
+#define SPAN_ID_AT 36
 #define SPAN_ID_LEN 16
 
 static bool valid_traceparent(const char *text)

@@ -3,8 +3,8 @@
 #define GARRISON_TRACE_H
 
 #define TRACEPARENT_LEN 55
-#define TRACE_ID_LEN	32
-#define TRACE_ID_AT	3 /* where in a traceparent the trace id begins */
+#define TRACE_ID_LEN 32
+#define TRACE_ID_AT 3 /* where in a traceparent the trace id begins */
 
 /*
  * Continues the trace that came: its trace id and flags, and a span id of this hop's own. NULL, or what is no valid traceparent, begins a

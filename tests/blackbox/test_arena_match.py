@@ -69,19 +69,6 @@ def test_the_longest_waiting_of_two_equally_near_is_taken(worker, arena):
         arena.leave(second)
 
 
-def test_the_longest_waiting_of_equals_is_taken(fleet, arena):
-    """Equals can only wait together in different order of ids, so the first has the highest."""
-    fleet.start("arena", arena_range_percent=0)
-    heroes = arena.characters([100, 101, 102])
-    for hero in reversed(heroes):
-        arena.join(hero)
-    fleet.stop()
-    fleet.start("arena", arena_range_percent=2, arena_sweep_interval="60s")
-    late = arena.character(101)
-    arena.join(late)
-    assert arena.check(late)["opponent_id"] == heroes[1]
-
-
 def test_modes_do_not_meet(worker, arena):
     a, b = arena.characters([100, 100])
     arena.join(a, "1v1")

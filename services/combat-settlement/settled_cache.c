@@ -15,7 +15,8 @@
  *
  * Three fields of this service's own, "<end> <session>" each, say which fight set the last fight, hp and energy of a context. One
  * that was restored from the database has none. If it names this fight as its last, it was made with all this fight did; if it
- * names none, without; otherwise only the database can tell, and the answer for that participant names the context's last fight.
+ * names none, without; otherwise only the database can tell: the answer for that participant names the context's last fight, and what
+ * this fight sets waits, all of it.
  *
  * Answer: 0 when no context needed anything, or a list: for each participant "0", or "1" when the state must be backed up, and
  * behind that the last fight to ask about.
@@ -55,6 +56,7 @@ static const struct kv_script bring_in_line = {
 	       "    verdicts[k] = string.sub(newest, k, k) == '1' and judge(stamps[k], last, asked) or 'keep'\n"
 	       "    ask = ask or verdicts[k] == 'ask'\n"
 	       "  end\n"
+	       "  if ask then verdicts = {} end\n"
 	       "  local idle = state == 'combat' and\n"
 	       "    (current == session or ((not current or current == '') and verdicts[1] == 'set'))\n"
 	       "  if current == session then redis.call('HDEL', ac, 'combat_session_id'); changed = true end\n"
@@ -93,6 +95,9 @@ static const struct kv_script bring_in_line = {
 	       "end\n"
 	       "return said and answer or 0\n",
 };
+
+/* The first, and as many repeats while others change the same contexts. */
+#define ROUNDS_MAX 8
 
 #define FIXED_KEYS 5
 #define FIXED_ARGUMENTS 5
@@ -193,50 +198,80 @@ static struct undated *read_answer(
 	return undated;
 }
 
+/* Fights still to be written, and what their contexts named when the database was asked. */
+struct round {
+	struct settled_fight **fights;
+	struct undated **asked; /* NULL elements: nothing was asked */
+	size_t n;
+};
+
+/* Writes them all, and keeps in the round those for which the database must be asked. */
+static int write_round(struct kv *kv, struct round *round, struct scratch *scratch, struct error *err)
+{
+	CLEANUP(kv_answers_release) struct kv_answers answers = { 0 };
+	CLEANUP(scratch_release) struct scratch line = { .cap = SIZE_MAX };
+	size_t kept = 0;
+
+	for (size_t i = 0; i < round->n; i++)
+		queue_fight(kv, round->fights[i], round->asked[i], &line);
+	if (kv_sync(kv, &answers, err))
+		return -1;
+	for (size_t i = 0; i < round->n; i++) {
+		struct undated *undated = read_answer(round->fights[i], kv_at(&answers, i), scratch);
+
+		if (!undated)
+			continue;
+		round->asked[kept] = undated;
+		round->fights[kept++] = round->fights[i];
+	}
+	round->n = kept;
+	return 0;
+}
+
 /*
  * These contexts were restored from the database, or written by another program. What a fight is still the newest to have set there
  * is newer than what such a context holds; the script sets it only while the context names the same last fight.
  */
-static int write_undated(struct kv *kv, struct pg *pg, struct settled_fight **fights, struct undated **undated,
-	size_t n, struct scratch *scratch, struct error *err)
+static int ask_database(struct pg *pg, const struct round *round, struct scratch *scratch, struct error *err)
 {
-	CLEANUP(kv_answers_release) struct kv_answers answers = { 0 };
-	struct fight **bare = scratch_array(scratch, n, sizeof(*bare));
-	CLEANUP(scratch_release) struct scratch line = { .cap = SIZE_MAX };
+	struct fight **fights = scratch_array(scratch, round->n, sizeof(*fights));
 
-	for (size_t i = 0; i < n; i++)
-		bare[i] = fights[i]->fight;
-	if (fences_find(pg, bare, n, scratch, err))
-		return -1;
-	for (size_t i = 0; i < n; i++)
-		queue_fight(kv, fights[i], undated[i], &line);
-	if (kv_sync(kv, &answers, err))
-		return -1;
-	/* A context that has changed again in between belongs to a newer fight, or its settlement comes here again. */
-	for (size_t i = 0; i < n; i++)
-		read_answer(fights[i], kv_at(&answers, i), scratch);
-	return 0;
+	for (size_t i = 0; i < round->n; i++)
+		fights[i] = round->fights[i]->fight;
+	return fences_find(pg, fights, round->n, scratch, err);
+}
+
+/* Contexts that change faster than they can be asked about: the fight comes again. */
+static void give_up(const struct round *round, struct scratch *scratch)
+{
+	struct error error;
+
+	error_set(&error, CODE_UNAVAILABLE, "the participants' contexts keep changing");
+	for (size_t i = 0; i < round->n; i++)
+		round->fights[i]->error = (struct error *)scratch_memdup(scratch, (const char *)&error, sizeof(error));
 }
 
 int settled_cache_write(struct kv *kv, struct pg *pg, struct settled_fight *fights, size_t n, struct scratch *scratch,
 	struct error *err)
 {
-	CLEANUP(kv_answers_release) struct kv_answers answers = { 0 };
-	struct settled_fight **again = scratch_array(scratch, n, sizeof(*again));
-	struct undated **undated = scratch_array(scratch, n, sizeof(*undated));
-	CLEANUP(scratch_release) struct scratch line = { .cap = SIZE_MAX };
-	size_t n_again = 0;
+	struct round round = {
+		.fights = scratch_array(scratch, n, sizeof(*round.fights)),
+		.asked = scratch_array(scratch, n, sizeof(*round.asked)),
+		.n = n,
+	};
 
 	for (size_t i = 0; i < n; i++)
-		queue_fight(kv, &fights[i], NULL, &line);
-	if (kv_sync(kv, &answers, err))
-		return -1;
-	for (size_t i = 0; i < n; i++) {
-		undated[n_again] = read_answer(&fights[i], kv_at(&answers, i), scratch);
-		if (undated[n_again])
-			again[n_again++] = &fights[i];
+		round.fights[i] = &fights[i];
+	for (int turn = 0; turn < ROUNDS_MAX; turn++) {
+		if (turn > 0 && ask_database(pg, &round, scratch, err))
+			return -1;
+		if (write_round(kv, &round, scratch, err))
+			return -1;
+		if (round.n == 0)
+			return 0;
 	}
-	return n_again ? write_undated(kv, pg, again, undated, n_again, scratch, err) : 0;
+	give_up(&round, scratch);
+	return 0;
 }
 
 void settled_cache_forget_unknown(struct kv *kv, const struct uuid *sessions, size_t n)

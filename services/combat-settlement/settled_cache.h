@@ -24,7 +24,7 @@ struct settled_fight {
 };
 
 /*
- * Writes for all the fights, in their order, in one round trip; a second one where a context names a last fight that only the
+ * Writes for all the fights, in their order, in one round trip; more where a context names a last fight that only the
  * database can date. 0; or -1 and err, with nothing known of what was written. Results live in scratch. The stores' thread.
  */
 int settled_cache_write(struct kv *kv, struct pg *pg, struct settled_fight *fights, size_t n, struct scratch *scratch,

@@ -238,13 +238,12 @@ def run(combat, fleet, crowd, kills):
         combat.context(char_id, state="combat", combat_session_id=rng.choice(list(crowd.candidates)))
         combat.redis.hdel(f"ac:{char_id}", "combat_session_id")
     workers = [fleet.start(SERVICE) for _ in range(2)]
-    crowd.publish_in_background = None
     crowd.publish()
     for _ in range(kills):
         victim = rng.randrange(2)
         workers[victim].kill()
         workers[victim] = fleet.start(SERVICE)
-        time.sleep(rng.uniform(0, 0.2))  # noqa: the kills are to be spread, not synchronised with anything
+        time.sleep(rng.uniform(0, 0.2))  # kills are spread, not in step with anything
     wait_for(lambda: all_over(combat, crowd), timeout=120, what="everything to be settled or dead")
     fleet.stop()  # what a worker still held has gone back, or is done
     winners = crowd.winners()

@@ -343,7 +343,6 @@ static void settle_durable(struct job *job, struct call *call, const struct job_
 
 	if (call->outcome == RETRY && call->down) {
 		/* Everybody's messages fail alike while a store is away: no attempt is spent, nothing is copied. */
-		job->down = call->down;
 		job_finish(job, VERDICT_REQUEUE, sink);
 		return;
 	}
@@ -358,15 +357,25 @@ static void settle_durable(struct job *job, struct call *call, const struct job_
 	publish_then_ack(job, list, sink);
 }
 
+/* A lost connection accuses its store; a deadline that passed, any: a frozen store is silent and nothing more. */
+static unsigned suspects_of(const struct call *call)
+{
+	if (call->outcome != RETRY)
+		return 0;
+	if (call->down)
+		return 1u << call->down;
+	return call->reply.code == CODE_TIMEOUT ? 1u << STORE_POSTGRES | 1u << STORE_REDIS : 0;
+}
+
 void job_settle(struct job *job, struct call *call, const struct job_sink *sink)
 {
 	dispatch_account(call, clock_us() - job->message.received_us);
+	job->suspects = suspects_of(call);
 	if (job->message.lane == LANE_DURABLE) {
 		settle_durable(job, call, sink);
 		return;
 	}
 	send_reply(job, call);
-	job->down = call->outcome == RETRY ? call->down : STORE_NONE;
 	publish_then_ack(job, call->outcome == DONE ? TAKE(call->outbox) : NULL, sink);
 }
 

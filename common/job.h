@@ -21,7 +21,7 @@ struct job {
 	uint64_t tag;
 	size_t size; /* bytes of memory, for the cap on what is held */
 	enum verdict verdict;
-	enum store down;     /* the store whose loss sent it back */
+	unsigned suspects;   /* stores (1 << enum store) that may be out of reach, by how this job failed */
 	atomic_int pending;  /* publications to be confirmed before the ack */
 	atomic_bool refused; /* one of them was not */
 	const struct command *command;

@@ -51,8 +51,8 @@ static int tell_verdict(struct listener *listener, struct job *job)
 
 	listener->held -= job->size;
 	listener->in_flight--;
-	if (job->down)
-		workers_store_down(listener->workers, job->down);
+	if (job->suspects)
+		workers_suspect(listener->workers, job->suspects);
 	if (job->epoch != listener->epoch || !bus_is_open(listener->bus)) {
 		metric_add(&listener_metrics[LISTENER_STALE], 1);
 	} else if (job->verdict == VERDICT_REQUEUE) {

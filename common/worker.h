@@ -29,8 +29,11 @@ bool workers_stop(struct workers *workers, int64_t deadline_ms);
 /* After workers_stop() and listener_stop(), which asks the pool to its end. Main thread. */
 void workers_free(struct workers *workers);
 
-/* Tells that a store is out of reach: the stores' probe begins. Any thread. */
-void workers_store_down(struct workers *workers, enum store store);
+/*
+ * Somebody's work failed as if these stores (1 << enum store each) were out of reach: a worker asks them at once, and those that do
+ * not answer are down until they do. One lost connection is no outage. Any thread.
+ */
+void workers_suspect(struct workers *workers, unsigned stores);
 /* Bit mask (1 << enum store) of what is down. Any thread. */
 unsigned workers_down(struct workers *workers);
 /* The stores that have answered lately, by one worker's probe. Starts a probe when one is due; called about every 50 ms. */

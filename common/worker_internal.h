@@ -38,7 +38,7 @@ struct workers {
 	size_t n_queues, next_queue, queued;
 	size_t busy;
 	bool stopping, timers_run, timers_stop;
-	unsigned down;
+	unsigned down, suspected; /* masks of 1 << enum store */
 	bool probe_wanted, probing;
 	int64_t probe_at_ms;
 	int probe_backoff_ms;

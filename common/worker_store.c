@@ -64,16 +64,16 @@ unsigned workers_down(struct workers *workers)
 	return down;
 }
 
-void workers_store_down(struct workers *workers, enum store store)
+void workers_suspect(struct workers *workers, unsigned stores)
 {
-	if (store != STORE_POSTGRES && store != STORE_REDIS)
-		return;
+	unsigned asked = (workers->service->needs & NEEDS_POSTGRES ? 1u << STORE_POSTGRES : 0) |
+			 (workers->service->needs & NEEDS_REDIS ? 1u << STORE_REDIS : 0);
+
 	pthread_mutex_lock(&workers->mutex);
-	if (!(workers->down & (1u << store))) {
-		workers->down |= 1u << store;
-		workers->probe_backoff_ms = PROBE_FIRST_MS;
-		workers->probe_at_ms = clock_ms() + clock_jitter_ms(PROBE_FIRST_MS);
-		log_line(LOG_WARN, "store_down", "%s is out of reach", store == STORE_REDIS ? "Redis" : "PostgreSQL");
+	workers->suspected |= stores & asked & ~workers->down;
+	if (workers->suspected && !workers->probing) {
+		workers->probe_wanted = true;
+		pthread_cond_signal(&workers->work);
 	}
 	pthread_mutex_unlock(&workers->mutex);
 }
@@ -100,33 +100,55 @@ static bool answers(struct thread *thread, enum store store, struct error *err)
 	return kv_ping(thread->kv, err);
 }
 
+static void say_change(enum store store, bool up, const struct error *err)
+{
+	const char *name = store == STORE_REDIS ? "Redis" : "PostgreSQL";
+
+	if (up)
+		log_line(LOG_INFO, "store_up", "%s answers again", name);
+	else
+		log_line(LOG_WARN, "store_down", "%s is out of reach: %s", name, err->text);
+}
+
+/* Which of the stores asked do not answer. */
+static unsigned ask_stores(struct thread *thread, unsigned asked, unsigned down)
+{
+	unsigned silent = 0;
+	struct error err;
+
+	thread_bar_stores(thread, 0);
+	for (enum store store = STORE_POSTGRES; store <= STORE_REDIS; store++) {
+		bool was_up = !(down & (1u << store)), up;
+
+		if (!(asked & (1u << store)))
+			continue;
+		up = answers(thread, store, &err);
+		if (!up)
+			silent |= 1u << store;
+		if (up != was_up)
+			say_change(store, up, &err);
+	}
+	log_flush();
+	return silent;
+}
+
 void thread_probe(struct thread *thread)
 {
 	struct workers *workers = thread->workers;
-	unsigned down = workers->down, still = 0;
-	struct error err = { 0 };
+	unsigned down = workers->down, asked = down | workers->suspected, silent;
 
 	workers->probe_wanted = false;
+	workers->suspected = 0;
 	workers->probing = true;
 	thread->running = "probe";
 	thread->hard_limit_at_ms = clock_ms() + HARD_LIMIT_FACTOR * 2 * PROBE_LIMIT_MS;
 	pthread_mutex_unlock(&workers->mutex);
-	thread_bar_stores(thread, 0);
-	for (enum store store = STORE_POSTGRES; store <= STORE_REDIS; store++) {
-		if (!(down & (1u << store)))
-			continue;
-		if (!answers(thread, store, &err))
-			still |= 1u << store;
-		else
-			log_line(LOG_INFO, "store_up", "%s answers again",
-				store == STORE_REDIS ? "Redis" : "PostgreSQL");
-	}
-	log_flush();
+	silent = ask_stores(thread, asked, down);
 	pthread_mutex_lock(&workers->mutex);
 	thread->running = NULL;
 	workers->probing = false;
-	workers->down = (workers->down & ~down) | still;
-	workers->probe_backoff_ms *= 2;
+	workers->down = (workers->down & ~asked) | silent;
+	workers->probe_backoff_ms = down ? workers->probe_backoff_ms * 2 : PROBE_FIRST_MS;
 	if (workers->probe_backoff_ms > PROBE_LAST_MS)
 		workers->probe_backoff_ms = PROBE_LAST_MS;
 	workers->probe_at_ms = clock_ms() + clock_jitter_ms(workers->probe_backoff_ms);

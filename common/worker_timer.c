@@ -30,7 +30,7 @@ static int64_t run_timer(struct thread *thread)
 	if (thread->pg)
 		pg_rollback(thread->pg);
 	if (call.down)
-		workers_store_down(thread->workers, call.down);
+		workers_suspect(thread->workers, 1u << call.down);
 	call_release(&call);
 	thread_end(thread, 1);
 	return again_ms;

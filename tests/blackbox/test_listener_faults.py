@@ -253,3 +253,30 @@ def test_a_broker_that_takes_no_publications(own, own_fleet):
     amqp = own.amqp()
     wait_for(lambda: amqp.depth("game.fixture.dead") == 50, 60)
     wait_for(worker.ready)
+
+
+def test_a_frozen_redis_is_noticed_and_spends_no_more_than_one_attempt(own, own_fleet):
+    worker = own_fleet.start("fixture")
+    amqp = own.amqp()
+    own.servers.pause("redis")
+    waiting = [amqp.request("fixture.note", {"key": "k"}, exchange="game.commands") for _ in range(40)]
+    wait_for(lambda: not worker.ready(), 15)  # the row's deadline is 2 s, and the probe's as long
+    own.servers.resume("redis")
+    wait_for(worker.ready, 20)
+    for request in waiting:
+        assert amqp.requests.wait(request, 20).ok
+    assert amqp.depth("game.fixture.dead") == 0
+
+
+def test_one_lost_connection_is_no_outage(own, own_fleet):
+    worker = own_fleet.start("fixture")
+    amqp, database = own.amqp(), own.database()
+    for _ in range(10):
+        assert amqp.send_and_wait("fixture.query", {"ms": 1}).ok
+        with database.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'garrison-fixture'"
+            )
+    assert amqp.send_and_wait("fixture.query", {"ms": 1}).ok
+    assert worker.ready()
+    assert not [line for line in worker.logs if line["event"] == "store_down"]

@@ -4,14 +4,13 @@
 #include "services/tick/tick_settings.h"
 
 /*
- * A session past AUTO_SESSION_MAX with nothing left to credit is over, though its row stays until somebody comes by. $max is the
- * parameter with AUTO_SESSION_MAX in milliseconds.
+ * A session past AUTO_SESSION_MAX ($1, in milliseconds) with nothing left to credit is over, though its row stays until somebody comes
+ * by.
  */
-#define SESSION_IS_OVER(max)                                                                                           \
-	"(" max " > 0 AND s.started_at + " max " * interval '1 ms' <= now()"                                           \
-	" AND s.next_tick_at > s.started_at + " max " * interval '1 ms')"
+#define IS_OVER                                                                                                        \
+	"($1 > 0 AND s.started_at + $1 * interval '1 ms' <= now()"                                                     \
+	" AND s.next_tick_at > s.started_at + $1 * interval '1 ms')"
 
-/* clang-format off */
 static const struct field totals_fields[] = {
 	FIELD(struct session_totals, xp, .help = "experience gained"),
 	FIELD(struct session_totals, gold, .help = "gold gained"),
@@ -24,17 +23,18 @@ static const struct field session_fields[] = {
 	FIELD(struct auto_session, active_category, .choices = category_names, .n_choices = CATEGORY_COUNT,
 		.help = "what it is spent on"),
 	FIELD(struct auto_session, started_at, .help = "when it began"),
-	FIELD(struct auto_session, last_tick_at, .help = "the last due time that has passed; started_at before the first"),
+	FIELD(struct auto_session, last_tick_at,
+		.help = "the last due time that has passed; started_at before the first"),
 	FIELD(struct auto_session, next_tick_at, .help = "the next due time"),
 	FIELD(struct auto_session, ticks, .help = "due times credited"),
 	FIELD(struct auto_session, totals, .of = &totals_schema, .help = "what it has given"),
 };
-/* clang-format on */
 const struct schema auto_session_schema = SCHEMA(struct auto_session, session_fields, .name = "auto session");
 
 static const struct pg_statement start_sessions = {
 	"tick_start_sessions",
-	"INSERT INTO auto_sessions (player_id, active_category, started_at, last_tick_at, next_tick_at, requested_at, start_key)"
+	"INSERT INTO auto_sessions"
+	" (player_id, active_category, started_at, last_tick_at, next_tick_at, requested_at, start_key)"
 	" SELECT d.id, d.category, t.now, t.now, t.now + $5 * interval '1 ms', d.first_at, d.key"
 	" FROM (SELECT u.id, u.category, nullif(u.first_at, 'epoch') AS first_at, hashtextextended(u.key, 0) AS key"
 	"  FROM unnest($1, $2, $3, $4) AS u (id, category, first_at, key)) d"
@@ -49,11 +49,11 @@ static const struct pg_statement end_sessions = {
 	"tick_end_sessions",
 	"WITH d AS (SELECT u.id, u.first_at, u.key"
 	"  FROM (SELECT x.id, nullif(x.first_at, 'epoch') AS first_at, hashtextextended(x.key, 0) AS key"
-	"   FROM unnest($1, $2, $3) AS x (id, first_at, key)) u"
+	"   FROM unnest($2, $3, $4) AS x (id, first_at, key)) u"
 	"  LEFT JOIN auto_session_ends e ON e.player_id = u.id WHERE (e.end_key = u.key) IS NOT TRUE),"
 	" gone AS (DELETE FROM auto_sessions s USING d WHERE s.player_id = d.id"
 	"  AND (coalesce(s.requested_at, s.started_at) > d.first_at) IS NOT TRUE"
-	"  RETURNING s.player_id, s.start_key, NOT " SESSION_IS_OVER("$4") " AS active),"
+	"  RETURNING s.player_id, s.start_key, NOT " IS_OVER " AS active),"
 	" noted AS (INSERT INTO auto_session_ends AS e (player_id, ended_at, start_key, end_key)"
 	"  SELECT c.id, coalesce(d.first_at, now()), gone.start_key, d.key"
 	"  FROM d JOIN characters c ON c.id = d.id LEFT JOIN gone ON gone.player_id = d.id"
@@ -64,9 +64,8 @@ static const struct pg_statement end_sessions = {
 
 static const struct pg_statement expire_sessions = {
 	"tick_expire_sessions",
-	"WITH gone AS (DELETE FROM auto_sessions s USING unnest($1) AS d (id) WHERE s.player_id = d.id"
-	"  AND " SESSION_IS_OVER("$2")
-	"  RETURNING s.player_id, s.started_at + $2 * interval '1 ms' AS ended_at, s.start_key)"
+	"WITH gone AS (DELETE FROM auto_sessions s USING unnest($2) AS d (id) WHERE s.player_id = d.id"
+	"  AND " IS_OVER " RETURNING s.player_id, s.started_at + $1 * interval '1 ms' AS ended_at, s.start_key)"
 	" INSERT INTO auto_session_ends AS e (player_id, ended_at, start_key)"
 	" SELECT player_id, ended_at, start_key FROM gone"
 	" ON CONFLICT (player_id) DO UPDATE SET ended_at = greatest(e.ended_at, excluded.ended_at),"
@@ -75,12 +74,11 @@ static const struct pg_statement expire_sessions = {
 
 static const struct pg_statement view_sessions = {
 	"tick_view_sessions",
-	"SELECT c.id IS NOT NULL, s.player_id IS NOT NULL, s.active_category, s.started_at, s.last_tick_at, s.next_tick_at,"
-	" s.ticks, s.total_xp, s.total_gold, s.total_items"
-	" FROM unnest($1) WITH ORDINALITY AS d (id, place)"
+	"SELECT c.id IS NOT NULL, s.player_id IS NOT NULL, s.active_category,"
+	" s.started_at, s.last_tick_at, s.next_tick_at, s.ticks, s.total_xp, s.total_gold, s.total_items"
+	" FROM unnest($2) WITH ORDINALITY AS d (id, place)"
 	" LEFT JOIN characters c ON c.id = d.id"
-	" LEFT JOIN auto_sessions s ON s.player_id = d.id AND NOT " SESSION_IS_OVER("$2")
-	" ORDER BY d.place",
+	" LEFT JOIN auto_sessions s ON s.player_id = d.id AND NOT " IS_OVER " ORDER BY d.place",
 };
 
 struct session_request session_request_of(const struct call *call, int64_t player_id, const char *category)
@@ -160,8 +158,8 @@ void session_queue_expiry(struct pg *pg, const int64_t *player_ids, size_t n)
 {
 	struct pg_params params = { 0 };
 
-	pg_add_int8_array(&params, player_ids, n);
 	pg_add_int8(&params, tick_settings.auto_session_max_ms);
+	pg_add_int8_array(&params, player_ids, n);
 	pg_queue(pg, &expire_sessions, &params);
 }
 
@@ -169,8 +167,8 @@ static void queue_view(struct pg *pg, const int64_t *player_ids, size_t n)
 {
 	struct pg_params params = { 0 };
 
-	pg_add_int8_array(&params, player_ids, n);
 	pg_add_int8(&params, tick_settings.auto_session_max_ms);
+	pg_add_int8_array(&params, player_ids, n);
 	pg_queue(pg, &view_sessions, &params);
 }
 
@@ -217,10 +215,10 @@ int session_end(struct pg *pg, const struct session_request *requests, size_t n,
 	struct pg_params params = { 0 };
 	CLEANUP(pg_rows_release) struct pg_rows rows = { 0 };
 
+	pg_add_int8(&params, tick_settings.auto_session_max_ms);
 	add_player_ids(&params, requests, n);
 	add_first_at(&params, requests, n);
 	add_texts(&params, requests, n, false);
-	pg_add_int8(&params, tick_settings.auto_session_max_ms);
 	if (pg_query(pg, &end_sessions, &params, &rows, err))
 		return -1;
 	mark(&rows, requests, n, deleted);

@@ -28,9 +28,9 @@ extern const struct schema auto_session_schema;
  */
 struct session_request {
 	int64_t player_id;
-	const char *category;	   /* of a start */
-	int64_t first_at_us;	   /* of a retried command, else 0 */
-	const char *message_id;	   /* NULL when the sender gave none */
+	const char *category;	/* of a start */
+	int64_t first_at_us;	/* of a retried command, else 0 */
+	const char *message_id; /* NULL when the sender gave none */
 };
 
 /* What there is of a player. */
@@ -48,7 +48,7 @@ struct session_request session_request_of(const struct call *call, int64_t playe
  * begun; not so for a retried start that is older than the session's last end, nor for one that began a session which has ended since.
  */
 int session_start(struct pg *pg, const struct session_request *requests, size_t n, bool *started,
-		  struct session_view *views, struct error *err);
+	struct session_view *views, struct error *err);
 
 /*
  * Ends the sessions, and notes the wish of every known player, so that an older start which is retried later does nothing. deleted[i]

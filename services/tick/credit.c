@@ -23,7 +23,8 @@ static const struct pg_statement read_clock = { "tick_read_clock", "SELECT clock
  */
 static const struct pg_statement advance_sessions = {
 	"tick_advance_sessions",
-	"WITH moved AS (UPDATE auto_sessions s SET last_tick_at = d.last, next_tick_at = d.next, ticks = s.ticks + d.count,"
+	"WITH moved AS (UPDATE auto_sessions s SET last_tick_at = d.last, next_tick_at = d.next, ticks = s.ticks + "
+	"d.count,"
 	"  total_xp = s.total_xp + d.xp, total_gold = s.total_gold + d.gold, total_items = s.total_items + d.items"
 	"  FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
 	"   AS d (id, due, started, last, next, count, xp, gold, items, energy)"
@@ -45,11 +46,16 @@ static const struct {
 	size_t offset;
 	bool time;
 } columns[] = {
-	{ offsetof(struct tick, player_id), false },   { offsetof(struct tick, due_us), true },
-	{ offsetof(struct tick, started_us), true },   { offsetof(struct tick, last_us), true },
-	{ offsetof(struct tick, next_us), true },      { offsetof(struct tick, count), false },
-	{ offsetof(struct tick, reward.xp), false },   { offsetof(struct tick, reward.gold), false },
-	{ offsetof(struct tick, reward.items), false }, { offsetof(struct tick, reward.energy), false },
+	{ offsetof(struct tick, player_id), false },
+	{ offsetof(struct tick, due_us), true },
+	{ offsetof(struct tick, started_us), true },
+	{ offsetof(struct tick, last_us), true },
+	{ offsetof(struct tick, next_us), true },
+	{ offsetof(struct tick, count), false },
+	{ offsetof(struct tick, reward.xp), false },
+	{ offsetof(struct tick, reward.gold), false },
+	{ offsetof(struct tick, reward.items), false },
+	{ offsetof(struct tick, reward.energy), false },
 };
 
 /* Who is locked by somebody else is left out, and found again by the sweep. */
@@ -98,7 +104,8 @@ static int lock_what_is_free(struct pg *pg, struct tick_batch *batch, struct err
 	for (int row = 0; row < rows.n; row++) {
 		const struct tick *tick = tick_batch_find(batch, pg_int(&rows, row, 0));
 
-		batch->ticks[n++] = *tick; /* rows come in the order of the players, so none is overwritten before its turn */
+		batch->ticks[n++] =
+			*tick; /* rows come in the order of the players, so none is overwritten before its turn */
 	}
 	batch->n = n;
 	return 0;
@@ -114,7 +121,8 @@ static void add_columns(struct pg_params *params, const struct tick_batch *batch
 
 		for (size_t i = 0; i < batch->n; i++)
 			if (batch->ticks[i].count > 0)
-				memcpy(&values[n++], (const char *)&batch->ticks[i] + columns[column].offset, sizeof(*values));
+				memcpy(&values[n++], (const char *)&batch->ticks[i] + columns[column].offset,
+					sizeof(*values));
 		if (columns[column].time)
 			pg_add_timestamptz_array(params, values, n);
 		else

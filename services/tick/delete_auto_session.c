@@ -7,19 +7,17 @@ struct delete_result {
 	bool deleted;
 };
 
-/* clang-format off */
 static const struct field request_fields[] = {
-	PLAYER_FIELD(struct player_request),
+	FIELD(struct player_request, player_id, .required = true, .min = 1, .max = INT_LIMIT, .help = "the character"),
 };
-const struct schema delete_auto_session_request =
-	SCHEMA(struct player_request, request_fields, .name = "delete_auto_session request");
+const struct schema delete_auto_session_request = SCHEMA(
+	struct player_request, request_fields, .name = "delete_auto_session request");
 
 static const struct field result_fields[] = {
 	FIELD(struct delete_result, deleted, .help = "false when none was active"),
 };
-const struct schema delete_auto_session_result =
-	SCHEMA(struct delete_result, result_fields, .name = "delete_auto_session result");
-/* clang-format on */
+const struct schema delete_auto_session_result = SCHEMA(
+	struct delete_result, result_fields, .name = "delete_auto_session result");
 
 static int serve(struct batch *batch, struct call **calls, const int64_t *player_ids, size_t n, struct error *err)
 {

@@ -8,20 +8,19 @@ struct status_result {
 	struct auto_session *session;
 };
 
-/* clang-format off */
 static const struct field request_fields[] = {
-	PLAYER_FIELD(struct player_request),
+	FIELD(struct player_request, player_id, .required = true, .min = 1, .max = INT_LIMIT, .help = "the character"),
 };
-const struct schema get_auto_session_status_request =
-	SCHEMA(struct player_request, request_fields, .name = "get_auto_session_status request");
+const struct schema get_auto_session_status_request = SCHEMA(
+	struct player_request, request_fields, .name = "get_auto_session_status request");
 
 static const struct field result_fields[] = {
 	FIELD(struct status_result, active, .help = "whether there is a session"),
-	FIELD(struct status_result, session, .of = &auto_session_schema, .nullable = true, .help = "the session, or null"),
+	FIELD(struct status_result, session, .of = &auto_session_schema, .nullable = true,
+		.help = "the session, or null"),
 };
-const struct schema get_auto_session_status_result =
-	SCHEMA(struct status_result, result_fields, .name = "get_auto_session_status result");
-/* clang-format on */
+const struct schema get_auto_session_status_result = SCHEMA(
+	struct status_result, result_fields, .name = "get_auto_session_status result");
 
 static int serve(struct batch *batch, struct call **calls, const int64_t *player_ids, size_t n, struct error *err)
 {

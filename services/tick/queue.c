@@ -6,8 +6,8 @@
 #include "services/tick/category.h"
 
 #define CURSOR_KEY "tick:cursor"
-#define SWEEP_KEY  "tick:sweep"
-#define ENTRY_MAX  64
+#define SWEEP_KEY "tick:sweep"
+#define ENTRY_MAX 64
 /* Times that PostgreSQL knows and whose differences do not overflow: 2,600 BC to 75,000 AD. */
 #define TIME_MIN_US (-(INT64_C(1) << 57))
 #define TIME_MAX_US (INT64_C(1) << 61)
@@ -161,12 +161,13 @@ static void push_entry(struct push *push, const struct due *due)
 	push->arguments[push->n++] = text;
 }
 
-static int push_dues(struct kv *kv, const char *side, const char *old_cursor, const char *new_cursor, const struct due *dues,
-	size_t n, int64_t *answer, struct error *err)
+static int push_dues(struct kv *kv, const char *side, const char *old_cursor, const char *new_cursor,
+	const struct due *dues, size_t n, int64_t *answer, struct error *err)
 {
 	const size_t n_keys = 1 + CATEGORY_COUNT, most = n_keys + 3 + CATEGORY_COUNT + n;
 	CLEANUP(kv_answers_release) struct kv_answers answers = { 0 };
-	CLEANUP(push_release) struct push push = {
+	CLEANUP(push_release)
+	struct push push = {
 		.arguments = must_alloc(most * sizeof(*push.arguments)),
 		.room = must_alloc(most * ENTRY_MAX),
 	};

@@ -13,7 +13,7 @@
 #include "kv.h"
 
 #define QUEUE_CURSOR_MAX 48
-#define QUEUE_NEVER_US	 (INT64_C(1) << 61) /* later than any due time, and still a time to PostgreSQL */
+#define QUEUE_NEVER_US (INT64_C(1) << 61) /* later than any due time, and still a time to PostgreSQL */
 
 /* A due time of one session. */
 struct due {
@@ -39,7 +39,7 @@ int queue_look(struct kv *kv, int64_t sweep_pause_ms, struct queue_state *state,
  * it since state was read: then nothing is done and *moved is false.
  */
 int queue_push(struct kv *kv, const struct queue_state *state, const struct due *dues, size_t n, bool *moved,
-	       struct error *err);
+	struct error *err);
 /* Queues n ticks that were lost on the way before all others, in their order. */
 int queue_push_lost(struct kv *kv, const struct due *dues, size_t n, struct error *err);
 /* Forgets the cursor: the next scheduler begins anew with the oldest due session. */
@@ -50,6 +50,6 @@ int queue_forget_cursor(struct kv *kv, struct error *err);
  * Entries that cannot be read are dropped and counted. dues has room for max.
  */
 int queue_take(struct kv *kv, int first_category, size_t max, struct due *dues, size_t *n, size_t *unreadable,
-	       struct error *err);
+	struct error *err);
 
 #endif

@@ -42,7 +42,8 @@ static const struct loot *draw_loot(const struct rule *rule, uint64_t *state)
 	return &rule->loot[i];
 }
 
-void reward_add(const struct rules *rules, int64_t player_id, int64_t due_us, struct reward *reward, int64_t *quantities)
+void reward_add(
+	const struct rules *rules, int64_t player_id, int64_t due_us, struct reward *reward, int64_t *quantities)
 {
 	uint64_t state = mix((uint64_t)player_id * 0x9e3779b97f4a7c15 + 1) ^ mix((uint64_t)due_us);
 	const struct rule *rule;

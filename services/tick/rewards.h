@@ -31,7 +31,7 @@ struct rule {
 struct rules {
 	const struct rule *rules;
 	size_t n_rules;
-	int64_t weight; /* sum */
+	int64_t weight;		  /* sum */
 	const char *const *items; /* item_template_id, each once */
 	size_t n_items;
 };
@@ -42,6 +42,7 @@ struct reward {
 };
 
 /* Adds what one due time gives to reward, and to quantities[] by item where that is not NULL. Any thread. */
-void reward_add(const struct rules *rules, int64_t player_id, int64_t due_us, struct reward *reward, int64_t *quantities);
+void reward_add(
+	const struct rules *rules, int64_t player_id, int64_t due_us, struct reward *reward, int64_t *quantities);
 
 #endif

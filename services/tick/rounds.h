@@ -9,9 +9,6 @@ struct player_request {
 	int64_t player_id;
 };
 
-#define PLAYER_FIELD(type)                                                                                             \
-	FIELD(type, player_id, .required = true, .min = 1, .max = INT_LIMIT, .help = "the character")
-
 /*
  * Serves n calls of different players, in ascending order of player: gives each its outcome and returns 0; or -1, and nothing of the
  * round has been done.

@@ -6,8 +6,8 @@
 #include "field.h"
 #include "log.h"
 
-#define LOOT_ENTRIES_MAX  200 /* in one rule */
-#define LOOT_WEIGHT_MAX	  1000000
+#define LOOT_ENTRIES_MAX 200 /* in one rule */
+#define LOOT_WEIGHT_MAX 1000000
 #define LOOT_QUANTITY_MAX 1000 /* in one draw */
 #define COMPLAINT_EVERY_MS 60000
 
@@ -21,19 +21,19 @@ struct loot_table {
 	struct list loot;
 };
 
-/* clang-format off */
 static const struct field entry_fields[] = {
 	FIELD(struct loot_entry, item_template_id, .nullable = true, .min = 1, .max = 200, .help = "null for nothing"),
-	FIELD(struct loot_entry, weight, .required = true, .min = 0, .max = LOOT_WEIGHT_MAX, .help = "share of the draws"),
+	FIELD(struct loot_entry, weight, .required = true, .min = 0, .max = LOOT_WEIGHT_MAX,
+		.help = "share of the draws"),
 	FIELD(struct loot_entry, min, .min = 1, .max = LOOT_QUANTITY_MAX, .preset = "1", .help = "smallest quantity"),
 	FIELD(struct loot_entry, max, .min = 1, .max = LOOT_QUANTITY_MAX, .preset = "1", .help = "largest quantity"),
 };
 static const struct schema entry_schema = SCHEMA(struct loot_entry, entry_fields, .name = "loot entry");
 
 static const struct field table_fields[] = {
-	FIELD(struct loot_table, loot, .required = true, .max = LOOT_ENTRIES_MAX, .of = &entry_schema, .help = "weighted entries"),
+	FIELD(struct loot_table, loot, .required = true, .max = LOOT_ENTRIES_MAX, .of = &entry_schema,
+		.help = "weighted entries"),
 };
-/* clang-format on */
 static const struct schema table_schema = SCHEMA(struct loot_table, table_fields, .name = "loot");
 
 static const struct pg_statement read_rules = {
@@ -91,7 +91,8 @@ static int item_number(const char **names, size_t *n, const char *name)
 	return (int)(*n)++;
 }
 
-static void fill_loot(struct rule *rule, const struct list *list, const char **names, size_t *n_names, struct scratch *scratch)
+static void fill_loot(
+	struct rule *rule, const struct list *list, const char **names, size_t *n_names, struct scratch *scratch)
 {
 	const struct loot_entry *entries = list->items;
 	struct loot *loot = scratch_array(scratch, list->n, sizeof(*loot));
@@ -100,7 +101,8 @@ static void fill_loot(struct rule *rule, const struct list *list, const char **n
 		const struct loot_entry *entry = &entries[i];
 
 		loot[i] = (struct loot){
-			.item = entry->item_template_id ? item_number(names, n_names, entry->item_template_id) : LOOT_NOTHING,
+			.item = entry->item_template_id ? item_number(names, n_names, entry->item_template_id)
+							: LOOT_NOTHING,
 			.weight = entry->weight,
 			.min = entry->min,
 			.max = entry->max > entry->min ? entry->max : entry->min,

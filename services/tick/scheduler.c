@@ -9,19 +9,20 @@
 #include "services/tick/tick_metrics.h"
 #include "services/tick/tick_settings.h"
 
-#define PAUSE_MS	 50
+#define PAUSE_MS 50
 #define PAUSE_BACKLOG_MS 20
-#define PAUSE_FAILED_MS	 1000
-#define SWEEP_EVERY_MS	 1000  /* in the whole fleet */
-#define GRACE_MS	 2000  /* how long a tick may be on its way before it is taken for lost; a duplicate does no harm */
-#define QUEUED_MAX	 10000 /* more need not wait in Redis: they wait as well in the database */
-#define PAGE		 2000  /* the LIMIT of the statements, which the planner must know */
+#define PAUSE_FAILED_MS 1000
+#define SWEEP_EVERY_MS 1000 /* in the whole fleet */
+#define GRACE_MS 2000	 /* how long a tick may be on its way before it is taken for lost; a duplicate does no harm */
+#define QUEUED_MAX 10000 /* more need not wait in Redis: they wait as well in the database */
+#define PAGE 2000	 /* the LIMIT of the statements, which the planner must know */
 
 /* The cursor is the lower bound of the index scan, so it never walks over what vacuum has not removed yet. */
 static const struct pg_statement select_due = {
 	"tick_select_due",
 	"SELECT player_id, next_tick_at, started_at, active_category FROM auto_sessions"
-	" WHERE (next_tick_at, player_id) > ($1, $2) AND next_tick_at <= now() ORDER BY next_tick_at, player_id LIMIT 2000",
+	" WHERE (next_tick_at, player_id) > ($1, $2) AND next_tick_at <= now() ORDER BY next_tick_at, player_id LIMIT "
+	"2000",
 };
 
 static const struct pg_statement select_all_due = {
@@ -72,7 +73,8 @@ static size_t read_dues(const struct pg_rows *rows, struct due *dues)
 }
 
 /* Queues a page of what is due past the cursor; *more when there may be another. */
-static int queue_due(struct call *call, const struct queue_state *state, struct due *dues, bool *more, struct error *err)
+static int queue_due(
+	struct call *call, const struct queue_state *state, struct due *dues, bool *more, struct error *err)
 {
 	CLEANUP(pg_rows_release) struct pg_rows rows = { 0 };
 	struct pg_params params = { 0 };

@@ -14,23 +14,21 @@ struct start_result {
 	struct auto_session *session;
 };
 
-/* clang-format off */
 static const struct field request_fields[] = {
-	PLAYER_FIELD(struct start_request),
-	FIELD(struct start_request, active_category, .required = true, .choices = category_names, .n_choices = CATEGORY_COUNT,
-		.help = "what the session is spent on"),
+	FIELD(struct start_request, player_id, .required = true, .min = 1, .max = INT_LIMIT, .help = "the character"),
+	FIELD(struct start_request, active_category, .required = true, .choices = category_names,
+		.n_choices = CATEGORY_COUNT, .help = "what the session is spent on"),
 };
-const struct schema start_auto_session_request =
-	SCHEMA(struct start_request, request_fields, .name = "start_auto_session request");
+const struct schema start_auto_session_request = SCHEMA(
+	struct start_request, request_fields, .name = "start_auto_session request");
 
 static const struct field result_fields[] = {
 	FIELD(struct start_result, started, .help = "false when one was active already, which is left as it was"),
 	FIELD(struct start_result, session, .of = &auto_session_schema, .nullable = true,
 		.help = "the active session; null for a retried start that is older than a delete"),
 };
-const struct schema start_auto_session_result =
-	SCHEMA(struct start_result, result_fields, .name = "start_auto_session result");
-/* clang-format on */
+const struct schema start_auto_session_result = SCHEMA(
+	struct start_result, result_fields, .name = "start_auto_session result");
 
 static void answer(struct call *call, int64_t player_id, bool started, struct session_view *view)
 {

@@ -5,8 +5,8 @@
 #include "services/tick/category.h"
 #include "services/tick/tick_settings.h"
 
-#define PAUSE_MS	100
-#define PAUSE_OFF_MS	60000
+#define PAUSE_MS 100
+#define PAUSE_OFF_MS 60000
 #define PAUSE_FAILED_MS 1000
 
 static const struct pg_statement write_event = { "tick_write_event", "INSERT INTO tick_events (body) VALUES ($1)" };

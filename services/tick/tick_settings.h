@@ -8,7 +8,7 @@ struct tick_settings {
 	int64_t interval_ms;
 	int64_t batch_size;
 	int64_t catchup_max;
-	int events; /* 0 off, 1 on */
+	int events;		     /* 0 off, 1 on */
 	int64_t auto_session_max_ms; /* 0: no end */
 };
 

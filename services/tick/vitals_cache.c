@@ -23,7 +23,8 @@ static const struct kv_script change_script = {
 	       "return 1\n",
 };
 
-static void write_number(char (*room)[NUMBER_MAX], const char **arguments, size_t *n, const char *prefix, int64_t number)
+static void write_number(
+	char (*room)[NUMBER_MAX], const char **arguments, size_t *n, const char *prefix, int64_t number)
 {
 	snprintf(room[*n], NUMBER_MAX, "%s%" PRId64, prefix, number);
 	arguments[*n] = room[*n];

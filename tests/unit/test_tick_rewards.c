@@ -14,14 +14,25 @@ static const struct loot trail_loot[] = {
 };
 
 static const struct rule rule_list[] = {
-	{ .weight = 3, .xp_min = 8, .xp_max = 14, .gold_min = 0, .gold_max = 2, .energy = -2, .loot = trail_loot,
-	  .n_loot = ARRAY_LEN(trail_loot), .loot_weight = 100 },
+	{ .weight = 3,
+		.xp_min = 8,
+		.xp_max = 14,
+		.gold_min = 0,
+		.gold_max = 2,
+		.energy = -2,
+		.loot = trail_loot,
+		.n_loot = ARRAY_LEN(trail_loot),
+		.loot_weight = 100 },
 	{ .weight = 0, .xp_min = 1000000, .xp_max = 1000000 },
 	{ .weight = 1, .xp_min = 100, .xp_max = 100, .gold_min = 7, .gold_max = 7, .energy = 5 },
 };
 
 static const struct rules rules = {
-	.rules = rule_list, .n_rules = ARRAY_LEN(rule_list), .weight = 4, .items = items, .n_items = ARRAY_LEN(items),
+	.rules = rule_list,
+	.n_rules = ARRAY_LEN(rule_list),
+	.weight = 4,
+	.items = items,
+	.n_items = ARRAY_LEN(items),
 };
 
 static struct reward drawn(int64_t player_id, int64_t due_us, int64_t *quantities)
@@ -121,8 +132,10 @@ static void rewards_add_up(void)
 }
 
 static const struct check_test tests[] = {
-	CHECK_TEST(the_same_tick_gives_the_same), CHECK_TEST(other_ticks_give_other_things),
-	CHECK_TEST(weights_and_bounds_hold),	  CHECK_TEST(no_rule_no_reward),
+	CHECK_TEST(the_same_tick_gives_the_same),
+	CHECK_TEST(other_ticks_give_other_things),
+	CHECK_TEST(weights_and_bounds_hold),
+	CHECK_TEST(no_rule_no_reward),
 	CHECK_TEST(rewards_add_up),
 };
 

@@ -1,0 +1,21 @@
+/* What login, login_telegram and refresh answer, and the event auth.logged_in. */
+#ifndef GARRISON_AUTH_LOGGED_IN_H
+#define GARRISON_AUTH_LOGGED_IN_H
+
+#include "login_session.h"
+#include "service.h"
+
+extern const struct schema logged_in_schema;
+
+/* Queues auth.logged_in for a login just opened. The call's thread. */
+void publish_logged_in(struct call *call, const struct login_session *session);
+/* Has the character's state restored, signs an access token and answers. The call's thread. */
+enum outcome reply_logged_in(struct call *call, const struct login_session *session, const char *refresh_token,
+	const struct list *characters);
+/*
+ * Opens a login of an account that has proved itself, as the character wanted (absent: its sole one), announces it and answers. The
+ * call's thread.
+ */
+enum outcome log_in(struct call *call, int64_t account_id, const struct opt_int *char_id);
+
+#endif

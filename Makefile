@@ -12,7 +12,7 @@ MAKEFLAGS += -j$(JOBS)
 endif
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: all build deps clean help run test lint fmt bench fuzz fuzz-build unit-tests servers-up servers-down clean-stack FORCE
+.PHONY: all build deps clean help run test lint fmt bench fuzz fuzz-build unit-tests new-command new-service servers-up servers-down clean-stack FORCE
 
 all: build
 
@@ -38,7 +38,7 @@ build: $(OUT)/libcommon.a $(OUT)/libtopology.a $(BINARIES)
 # Compiling -----------------------------------------------------------------------------------------------------------
 
 PACKAGES := librabbitmq hiredis libpq libcjson libmicrohttpd libsodium libcurl
-ifneq ($(filter-out deps clean clean-stack help run test lint fmt bench fuzz servers-up servers-down,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out deps clean clean-stack help run test lint fmt bench fuzz new-command new-service servers-up servers-down,$(or $(MAKECMDGOALS),all)),)
 ifneq ($(shell pkg-config --exists $(PACKAGES) && echo yes),yes)
 $(error the libraries are not installed: run "make deps" first)
 endif
@@ -240,6 +240,13 @@ lint:
 
 TIDY_FLAGS = -std=gnu11 $(subst $(OUT)/gen,build/lint-clang/gen,$(CPPFLAGS))
 
+# A skeleton in the project's style, in all the places that it touches.
+new-command:
+	@deploy/scaffold/new-command.sh "$(SERVICE)" "$(NAME)"
+
+new-service:
+	@deploy/scaffold/new-service.sh "$(NAME)"
+
 fmt:
 	@deploy/local/install-deps.sh lint
 	@clang-format -i $(C_FILES)
@@ -296,6 +303,7 @@ help:
 	@echo 'make          build only: build/bin/garrison-* and build/bin/garrisonctl'
 	@echo 'make deps     install the Debian packages that are missing'
 	@echo 'make lint     format, clang-tidy, warnings of gcc and clang, scripts, house rules; make fmt formats'
+	@echo 'make new-command SERVICE=arena NAME=decline_match | make new-service NAME=guild: write a skeleton'
 	@echo 'make bench    what it can do on this machine, beside what the bare parts can'
 	@echo 'make fuzz     feed the parsers rubbish, FUZZ_SECONDS=60 each'
 	@echo 'make clean    remove build/; make clean-stack deletes the data of make run'

@@ -5,6 +5,7 @@
 
 #include "common/clock.h"
 #include "settlement_attempt.h"
+#include "settlement_claim.h"
 #include "settlement_plan.h"
 #include "settlement_sql.h"
 

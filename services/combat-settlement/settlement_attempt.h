@@ -3,7 +3,6 @@
 #define SETTLEMENT_ATTEMPT_H
 
 #include "settlement.h"
-#include "settlement_sql.h"
 
 /*
  * 0: fights were decided (settled; a replay or in conflict; hopeless, and then the others were left alone), or one was prepared for
@@ -12,11 +11,5 @@
  */
 int settlement_attempt(struct pg *pg, struct fight *const *fights, size_t n, const struct templates *templates,
 	struct scratch *scratch, struct error *err);
-
-/* A fight as the history has it; strings in scratch, or the fight's own. Any thread. */
-struct history_row history_row_of(const struct fight *fight, struct scratch *scratch);
-
-/* Sets the fight's state, with a copy of error (may be NULL) in scratch. Any thread. */
-void fight_decide(struct fight *fight, enum fight_state state, const struct error *error, struct scratch *scratch);
 
 #endif

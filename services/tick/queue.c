@@ -106,7 +106,7 @@ int queue_forget_cursor(struct kv *kv, struct error *err)
 	return kv_command(kv, &answers, err, "DEL %s", CURSOR_KEY);
 }
 
-int queue_look(struct kv *kv, int64_t sweep_pause_ms, struct queue_state *state, struct error *err)
+int queue_look(struct kv *kv, int64_t sweep_pause_ms, int64_t interval_ms, struct queue_state *state, struct error *err)
 {
 	CLEANUP(kv_answers_release) struct kv_answers answers = { 0 };
 	struct due head;
@@ -114,7 +114,7 @@ int queue_look(struct kv *kv, int64_t sweep_pause_ms, struct queue_state *state,
 	bool readable;
 
 	kv_queue(kv, "GET %s", CURSOR_KEY);
-	kv_queue(kv, "SET %s 1 NX PX %lld", SWEEP_KEY, (long long)sweep_pause_ms);
+	kv_queue(kv, "SET %s %lld NX PX %lld", SWEEP_KEY, (long long)interval_ms, (long long)sweep_pause_ms);
 	for (int i = 0; i < CATEGORY_COUNT; i++) {
 		kv_queue(kv, "LLEN %s", categories[i].queue);
 		kv_queue(kv, "LINDEX %s 0", categories[i].queue);

@@ -3,7 +3,7 @@
  *
  *	tick:queue:<category>	list, oldest at the head, of "<player_id>:<due>:<started>" (times in Unix microseconds)
  *	tick:cursor		string "<due>:<player_id>": up to here, in that order, all due sessions have been queued once
- *	tick:sweep		string, lives for the pause between two sweeps of the fleet
+ *	tick:sweep		string: TICK_INTERVAL in ms, lives for the pause between two sweeps of the fleet
  *
  * Functions fail as kv_sync does. The thread that owns kv.
  */
@@ -32,7 +32,12 @@ struct queue_state {
 	bool sweep;	       /* it is the caller's turn to sweep */
 };
 
-int queue_look(struct kv *kv, int64_t sweep_pause_ms, struct queue_state *state, struct error *err);
+/*
+ * Whose turn it is to sweep is a key that holds interval_ms while it lasts: whoever audits the schedule learns from it that
+ * schedulers run, and by what interval.
+ */
+int queue_look(
+	struct kv *kv, int64_t sweep_pause_ms, int64_t interval_ms, struct queue_state *state, struct error *err);
 
 /*
  * Queues n due ticks, in order of (due, player), behind the others and moves the cursor to the last of them, unless somebody has moved

@@ -175,7 +175,7 @@ static int run(struct call *call, int64_t *pause_ms, struct error *err)
 			return -1;
 		atomic_store(&realigned, done);
 	}
-	if (queue_look(call->kv, SWEEP_EVERY_MS, &state, err))
+	if (queue_look(call->kv, SWEEP_EVERY_MS, tick_settings.interval_ms, &state, err))
 		return -1;
 	metric_set(&tick_metrics[METRIC_QUEUED], state.length);
 	if (state.sweep && queue_lost(call, &state, dues, err))

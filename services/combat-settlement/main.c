@@ -22,9 +22,12 @@ static const struct service combat_settlement = {
 	.settings = &combat_settings_schema,
 	.settings_out = &combat_settings,
 	.threads = 2,
-	/* Rows are locked in the order they are named in: only nested loops over the arrays keep that order. */
+	/*
+	 * Rows are locked in the order they are named in: only nested loops over the arrays keep that order. Where a lock is not
+	 * given in time, settlement.c looks for the fight that waits for it.
+	 */
 	.pg_settings = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_hashjoin=off "
-		       "-c enable_mergejoin=off -c jit=off -c lock_timeout=500ms",
+		       "-c enable_mergejoin=off -c jit=off -c lock_timeout=1500ms",
 	.commands = commands,
 	.n_commands = ARRAY_LEN(commands),
 };

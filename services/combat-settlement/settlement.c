@@ -11,6 +11,8 @@
 
 /* What recording the undecided may take beyond the deadline that made them so. */
 #define MARK_TIME_MS 1000
+/* Of a batch that cannot commit. */
+#define PARTS 8
 
 struct settling {
 	struct pg *pg;
@@ -134,14 +136,20 @@ static void decide_failed(struct settling *settling, struct fight *const *fights
 
 static void settle_open(struct settling *settling, struct fight *const *fights, size_t n);
 
+/*
+ * In a few parts, not in halves: where one fight waits for a lock until it gives up, each level costs that wait, and all of them
+ * must fit in the batch's deadline.
+ */
 static void settle_apart(struct settling *settling, struct fight *const *fights, size_t n, const struct error *err)
 {
+	size_t part = (n + PARTS - 1) / PARTS;
+
 	if (n == 1 || !may_be_one_of_many(err)) {
 		decide_failed(settling, fights, n, err);
 		return;
 	}
-	settle_open(settling, fights, n / 2);
-	settle_open(settling, fights + n / 2, n - n / 2);
+	for (size_t i = 0; i < n; i += part)
+		settle_open(settling, fights + i, n - i < part ? n - i : part);
 }
 
 /* Decides all of them, in as few transactions as it takes. */

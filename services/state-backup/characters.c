@@ -100,8 +100,8 @@ struct character characters_row(const struct pg_rows *columns, int row)
 }
 
 /*
- * last_combat_session_id belongs to the database and is only filled where it has none, dated so that any fight that is settled
- * counts as newer. The database's microseconds of created_at are kept where the cache's milliseconds say the same.
+ * last_combat_session_id belongs to the database and is only filled where it has none, without a date: a settlement dates it by its
+ * history. The database's microseconds of created_at are kept where the cache's milliseconds say the same.
  */
 static const struct pg_statement save_columns = {
 	"save_characters",
@@ -112,9 +112,6 @@ static const struct pg_statement save_columns = {
 	"created_at = CASE WHEN d.created_at IN ('epoch', date_trunc('milliseconds', c.created_at)) "
 	"THEN c.created_at ELSE d.created_at END, "
 	"vitals = coalesce(d.vitals, c.vitals), "
-	"last_combat_at = CASE WHEN c.last_combat_session_id IS NULL AND d.last_combat <> "
-	"'00000000-0000-0000-0000-000000000000' "
-	"THEN 'epoch' ELSE c.last_combat_at END, "
 	"last_combat_session_id = coalesce(c.last_combat_session_id, nullif(d.last_combat, "
 	"'00000000-0000-0000-0000-000000000000')), "
 	"updated_at = now() "

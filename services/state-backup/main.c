@@ -8,9 +8,9 @@
 #include "settings.h"
 
 static const struct command commands[] = {
-	COMMAND(restore_full_state, "restore_full_state", .batch_max = 500,
+	COMMAND(restore_full_state, "restore_full_state", .batch_max = 250,
 		.help = "Rebuild a character's cache, and the session he was in, unless it is live"),
-	COMMAND(backup_full_state, "backup_full_state", .batch_max = 500,
+	COMMAND(backup_full_state, "backup_full_state", .batch_max = 250,
 		.help = "Save a character's cache, and the sessions he is in, to the database"),
 	COMMAND(restore_page, "restore_page", .help = "Rebuild the caches of many characters that are not live"),
 };
@@ -19,7 +19,6 @@ static const struct timer timers[] = {
 	{ .name = "drain",
 		.help = "Back up the characters marked in dirty_accounts, every BACKUP_INTERVAL",
 		.run = drain_run,
-		.threads = 2,
 		.timeout_ms = DRAIN_TIMEOUT_MS },
 };
 

@@ -7,7 +7,7 @@
 #include "kv.h"
 #include "snapshot.h"
 
-#define CACHE_KEY_MAX 32
+#define CACHE_KEY_MAX 48
 
 /* The key of a character's cache into buffer; returns buffer. Any thread. */
 char *cache_key(int64_t char_id, char buffer[static CACHE_KEY_MAX]);

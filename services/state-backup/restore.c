@@ -4,75 +4,15 @@
 #include <string.h>
 
 #include "cache_store.h"
+#include "cache_write.h"
 #include "characters.h"
 #include "clock.h"
 #include "session_restore.h"
 
 _Static_assert(IDLE_IN_TRANSACTION_MS > 2 * TICKET_MS, "a ticket must not outlive the lock that it stands for");
 
-#define REPEAT_MS 600000
-#define DIRTY_KEY "dirty_accounts"
-
 /* Tries in all where Redis was emptied meanwhile. */
 #define MAX_TRIES 3
-
-/*
- * KEYS: ticket, cache, dirty_accounts, repeat mark. ARGV: character, 1 to force, repeat id or "", its lifetime in ms, number of
- * fields, field, value, … (the state first); then for each kind of session its state, its field, the session or "", 1 if that is
- * live. The first write is also what fails, before any other, when Redis is out of memory. Where nothing is there, which is nearly
- * always, one write does it; the rest fills a hash that is not live.
- */
-static const struct kv_script write_cache = {
-	.name = "write_cache",
-	.lua = "if not redis.call('SET', KEYS[1], 1, 'XX', 'KEEPTTL') then return {'stale'} end\n"
-	       "local cache, forced = KEYS[2], ARGV[2] == '1'\n"
-	       "local first_kind = 6 + 2 * ARGV[5]\n"
-	       "local kind, idle, answer = redis.call('TYPE', cache).ok, 0, {}\n"
-	       "if kind == 'none' or forced then\n"
-	       "  local fields = {unpack(ARGV, 6, first_kind - 1)}\n"
-	       "  for k = first_kind, #ARGV, 4 do\n"
-	       "    local live = ARGV[k + 3] == '1'\n"
-	       "    answer[#answer + 1] = live and ARGV[k + 2] or ''\n"
-	       "    if live then\n"
-	       "      fields[#fields + 1] = ARGV[k + 1]\n"
-	       "      fields[#fields + 1] = ARGV[k + 2]\n"
-	       "    elseif fields[2] == ARGV[k] then\n"
-	       "      fields[2] = 'idle'\n"
-	       "      idle = 1\n"
-	       "    end\n"
-	       "  end\n"
-	       "  if forced then redis.call('DEL', cache) end\n"
-	       "  redis.call('HSET', cache, unpack(fields))\n"
-	       "  if idle == 1 then redis.call('SADD', KEYS[3], ARGV[1]) end\n"
-	       "  if ARGV[3] ~= '' then redis.call('SET', KEYS[4], ARGV[3], 'PX', ARGV[4]) end\n"
-	       "  return {'restored', idle, fields[2], unpack(answer)}\n"
-	       "end\n"
-	       "if kind ~= 'hash' then return {'unreadable'} end\n"
-	       "local function session_of(field)\n"
-	       "  local id = redis.call('HGET', cache, field)\n"
-	       "  return id ~= '' and id\n"
-	       "end\n"
-	       "local function tell(what)\n"
-	       "  for k = first_kind, #ARGV, 4 do answer[#answer + 1] = session_of(ARGV[k + 1]) or '' end\n"
-	       "  return {what, idle, redis.call('HGET', cache, 'state'), unpack(answer)}\n"
-	       "end\n"
-	       "if redis.call('HEXISTS', cache, 'state') + redis.call('HEXISTS', cache, 'bio') == 2 then return "
-	       "tell('live') end\n"
-	       "for f = 6, first_kind - 1, 2 do redis.call('HSETNX', cache, ARGV[f], ARGV[f + 1]) end\n"
-	       "for k = first_kind, #ARGV, 4 do\n"
-	       "  local state, field, id, live = ARGV[k], ARGV[k + 1], ARGV[k + 2], ARGV[k + 3] == '1'\n"
-	       "  local had = session_of(field)\n"
-	       "  if not had and live then redis.call('HSET', cache, field, id) end\n"
-	       "  if had and had == id and not live then redis.call('HDEL', cache, field) end\n"
-	       "  if redis.call('HGET', cache, 'state') == state and not session_of(field) then\n"
-	       "    redis.call('HSET', cache, 'state', 'idle')\n"
-	       "    idle = 1\n"
-	       "  end\n"
-	       "end\n"
-	       "redis.call('SADD', KEYS[3], ARGV[1])\n"
-	       "if ARGV[3] ~= '' then redis.call('SET', KEYS[4], ARGV[3], 'PX', ARGV[4]) end\n"
-	       "return tell('restored')\n",
-};
 
 /* One transaction's worth of work: the items whose caches are not live. */
 struct restoring {
@@ -90,12 +30,6 @@ struct restoring {
 	size_t n_sessions;
 	const struct session **by_kind; /* item i, kind k: at i * n_session_kinds + k; NULL for none */
 };
-
-static char *repeat_key(int64_t char_id, char buffer[static 64])
-{
-	snprintf(buffer, 64, "restore:done:%lld", (long long)char_id);
-	return buffer;
-}
 
 /* What is there ------------------------------------------------------------------------------------------------------*/
 
@@ -137,12 +71,12 @@ static int find_repeated(struct restoring *r, const struct restore *items, size_
 	size_t *places = scratch_array(r->scratch, n + 1, sizeof(*places));
 	size_t n_places = 0, at = 1;
 	for (size_t i = 0; i < n; i++) {
-		char key[64];
+		char key[CACHE_KEY_MAX];
 		struct cache cache;
 		if (items[i].outcome != RESTORE_PENDING || cache_take(kv_at(caches, at++), &cache) ||
 			!cache_is_live(&cache) || !items[i].repeat_id)
 			continue;
-		kv_queue(r->kv, "GET %s", repeat_key(items[i].char_id, key));
+		kv_queue(r->kv, "GET %s", cache_repeat_key(items[i].char_id, key));
 		places[n_places++] = i;
 	}
 	if (!n_places)
@@ -241,80 +175,16 @@ static int find_sessions(struct restoring *r, struct error *err)
 
 /* The caches --------------------------------------------------------------------------------------------------------*/
 
-#define ARGUMENTS_MAX (4 + 5 + 2 * CACHE_FIELDS + 4 * SESSION_KINDS_MAX)
-
-struct arguments {
-	const char *at[ARGUMENTS_MAX];
-	size_t lens[ARGUMENTS_MAX];
-	size_t n;
-};
-
-static void add_bytes(struct arguments *arguments, const char *bytes, size_t len)
-{
-	arguments->at[arguments->n] = bytes;
-	arguments->lens[arguments->n++] = len;
-}
-
-static void add(struct arguments *arguments, const char *string)
-{
-	add_bytes(arguments, string, strlen(string));
-}
-
-static void add_field(struct arguments *arguments, enum cache_field field, const char *bytes, size_t len)
-{
-	add(arguments, cache_field_names[field]);
-	add_bytes(arguments, bytes, len);
-}
-
-static void add_row(struct arguments *arguments, const struct character *row, struct text *location, struct text *bio,
-	char last_combat[static UUID_TEXT_MAX])
-{
-	add(arguments, row->has_last_combat ? "6" : "5");
-	add_field(arguments, CACHE_STATE, row->game_stage, strlen(row->game_stage));
-	snapshot_write_location(location, row->location_id, row->prev_location_id);
-	add_field(arguments, CACHE_LOCATION, location->bytes, location->len);
-	snapshot_write_bio(bio, row->name, row->gender, row->created_at_us);
-	add_field(arguments, CACHE_BIO, bio->bytes, bio->len);
-	add_field(arguments, CACHE_STATS, row->stats.at ? row->stats.at : "{}", row->stats.at ? row->stats.len : 2);
-	add_field(arguments, CACHE_VITALS, row->vitals.at, row->vitals.len);
-	if (row->has_last_combat)
-		add_field(arguments, CACHE_LAST_COMBAT, uuid_format(&row->last_combat, last_combat), UUID_TEXT_MAX - 1);
-}
-
-static void add_sessions(struct restoring *r, size_t i, struct arguments *arguments)
-{
-	for (size_t kind = 0; kind < n_session_kinds; kind++) {
-		const struct session *session = r->by_kind[i * n_session_kinds + kind];
-		char *id = scratch_alloc(r->scratch, UUID_TEXT_MAX);
-		add(arguments, session_kinds[kind]->name);
-		add(arguments, session_kinds[kind]->field);
-		if (session)
-			uuid_format(&session->id, id);
-		add(arguments, session && session->key_id ? session->key_id : id);
-		add(arguments, session && session->there ? "1" : "0");
-	}
-}
-
 static void queue_cache(struct restoring *r, size_t i)
 {
-	char cache[CACHE_KEY_MAX], repeat[64], id[24], repeat_ms[24], last_combat[UUID_TEXT_MAX];
-	const struct restore *item = r->items[i];
-	CLEANUP(text_release) struct text location = { 0 };
-	CLEANUP(text_release) struct text bio = { 0 };
-	struct arguments arguments = { .n = 0 };
-	add(&arguments, r->ticket.key);
-	add(&arguments, cache_key(item->char_id, cache));
-	add(&arguments, DIRTY_KEY);
-	add(&arguments, repeat_key(item->char_id, repeat));
-	snprintf(id, sizeof(id), "%lld", (long long)item->char_id);
-	snprintf(repeat_ms, sizeof(repeat_ms), "%d", REPEAT_MS);
-	add(&arguments, id);
-	add(&arguments, item->force ? "1" : "0");
-	add(&arguments, item->repeat_id ? item->repeat_id : "");
-	add(&arguments, repeat_ms);
-	add_row(&arguments, &r->rows[i], &location, &bio, last_combat);
-	add_sessions(r, i, &arguments);
-	kv_queue_script(r->kv, &write_cache, 4, arguments.n, arguments.at, arguments.lens);
+	const struct cache_write write = {
+		.ticket_key = r->ticket.key,
+		.row = &r->rows[i],
+		.sessions = &r->by_kind[i * n_session_kinds],
+		.force = r->items[i]->force,
+		.repeat_id = r->items[i]->repeat_id,
+	};
+	cache_queue_write(r->kv, &write);
 }
 
 /* 1 when the state had to become idle; 0; -1 when the ticket is gone. */

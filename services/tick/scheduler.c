@@ -39,17 +39,18 @@ static const struct pg_statement select_lost = {
 	" ORDER BY next_tick_at, player_id LIMIT 2000",
 };
 
-/* Farther away than an interval: fixed when TICK_INTERVAL was longer. */
+/* Farther away than an interval: fixed when TICK_INTERVAL was longer (or just now, while this statement began). */
 static const struct pg_statement select_far = {
 	"tick_select_far",
 	"SELECT player_id, next_tick_at, started_at, clock_timestamp() FROM auto_sessions"
-	" WHERE next_tick_at > now() + $1 * interval '1 ms' ORDER BY next_tick_at, player_id LIMIT 2000",
+	" WHERE next_tick_at > now() + $1 * interval '1 ms' AND next_tick_at < 'infinity' ORDER BY next_tick_at, "
+	"player_id LIMIT 2000",
 };
 
 static const struct pg_statement move_far = {
 	"tick_move_far",
 	"UPDATE auto_sessions s SET next_tick_at = d.next FROM unnest($1, $2, $3) AS d (id, due, next)"
-	" WHERE s.player_id = d.id AND s.next_tick_at = d.due",
+	" WHERE s.player_id = d.id AND s.next_tick_at = d.due AND d.next <> d.due",
 };
 
 /* Reads rows of the first three statements; returns how many were read into dues, which has room for a page. */

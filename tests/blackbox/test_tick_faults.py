@@ -218,16 +218,32 @@ def test_a_server_is_killed_and_comes_back(own_stack, own_fleet, server):
     tick.close()
 
 
-def test_ticks_go_on_without_a_broker(own_stack, own_fleet):
+def test_ticks_go_on_without_a_broker_and_their_events_wait(own_stack, own_fleet):
     tick = prepare(own_stack, None, 20)
-    worker = own_fleet.start("tick", tick_interval="1s", tick_catchup_max=NO_LIMIT)
+    settings = {"tick_interval": "1s", "tick_catchup_max": NO_LIMIT, "tick_events": "on"}
+    worker = own_fleet.start("tick", **settings)
     own_stack.servers.kill("rabbitmq")
     wait_for(lambda: not worker.ready(), 20, what="the worker to notice")
     before = tick.value("SELECT min(ticks) FROM auto_sessions")
     wait_for(lambda: tick.value("SELECT min(ticks) FROM auto_sessions") >= before + 3, 20, what="ticks")
+    worker.kill()
+    waiting = tick.value("SELECT count(*) FROM tick_events")
+    assert waiting >= 3
+    told = tick.sql(
+        "SELECT (c ->> 'char_id')::bigint, sum((c ->> 'xp')::int) FROM tick_events,"
+        " json_array_elements(body -> 'characters') c GROUP BY 1"
+    )
     own_stack.servers.start("rabbitmq")
-    worker.wait_ready(60)
-    wait_for(lambda: tick.overdue(1) == 0, 30, what="all that is due to be credited")
-    own_fleet.stop()
-    check_all(tick)
+    amqp = own_stack.amqp()
+    events = amqp.events("tick.completed")
+    tick.sql("UPDATE auto_sessions SET next_tick_at = 'infinity'")  # no more of them
+    own_fleet.start("tick", **{**settings, "tick_interval": "1000d"})
+    wait_for(lambda: tick.value("SELECT count(*) FROM tick_events") == 0, 30, what="the events to be published")
+    bodies = {event.properties.message_id: event.body for event in events.all()}
+    assert len(bodies) == waiting
+    heard = {}
+    for character in [character for body in bodies.values() for character in body["characters"]]:
+        heard[character["char_id"]] = heard.get(character["char_id"], 0) + character["xp"]
+    assert heard == dict(told)
     tick.close()
+    amqp.close()

@@ -357,16 +357,26 @@ def test_a_queued_tick_of_a_deleted_session_is_dropped(fleet, tick):
 
 
 def test_a_queued_tick_of_a_replaced_session_is_dropped(fleet, tick):
-    """Even where the new session has the very same due time."""
     hero = tick.character()
     tick.put_session(hero, HOUR, 10)
-    old = entry(tick, hero)
-    tick.sql("UPDATE auto_sessions SET started_at = started_at + interval '1 second', last_tick_at = now()")
-    tick.sql("UPDATE auto_sessions SET next_tick_at = now() + interval '30 minutes'")
-    tick.redis.rpush("tick:queue:general", old, old.rpartition(":")[0] + ":5")
+    tick.redis.rpush("tick:queue:general", entry(tick, hero))
+    tick.put_session(hero, HOUR, -1800)
     worker = fleet.start("tick", tick_interval="1h")
-    wait_for(lambda: worker.metrics()["garrison_tick_stale_total"] == 2, what="both to be dropped")
+    wait_for(lambda: worker.metrics()["garrison_tick_stale_total"] == 1, what="it to be dropped")
     assert tick.purse(hero) == (0, 0) and tick.row(hero)["ticks"] == 0
+
+
+def test_a_queued_tick_of_a_replaced_session_is_dropped_also_where_the_due_time_is_the_same(fleet, tick):
+    hero = tick.character()
+    tick.put_session(hero, HOUR, 10)
+    tick.redis.rpush("tick:queue:general", entry(tick, hero))
+    tick.sql("UPDATE auto_sessions SET started_at = started_at - interval '2 hours'")
+    tick.redis.rpush("tick:queue:general", entry(tick, hero))
+    tick.sql("UPDATE auto_sessions SET started_at = started_at + interval '2 hours 1 minute'")
+    fleet.start("tick", tick_interval="1h")
+    row = ticks_of(tick, hero)
+    assert (row["next_tick_at"] - row["started_at"]) % timedelta(hours=1) == timedelta(0)
+    assert tick.value("SELECT count(*) FROM ledger") == 1
 
 
 def test_a_queued_tick_of_another_category_is_dropped_and_the_session_ticks_in_its_own(fleet, tick):

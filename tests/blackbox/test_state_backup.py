@@ -137,6 +137,21 @@ def test_a_live_cache_is_not_overwritten_unless_forced(amqp, redis, new_characte
     assert redis.hget(f"ac:{char_id}", "extra") is None
 
 
+def test_a_cache_that_comes_alive_during_the_restore_is_left(amqp, redis, stack, sql, new_character):
+    char_id = new_character(game_stage="trade")
+    other = stack.database()
+    other.autocommit = False
+    other.cursor().execute("LOCK TABLE character_stats IN ACCESS EXCLUSIVE MODE")
+    request = amqp.request(RESTORE, {"char_id": char_id})  # sees no cache, and waits for the database
+    wait_for(lambda: sql("SELECT 1 FROM pg_stat_activity WHERE datname = %s AND wait_event_type = 'Lock'", stack.name))
+    cache = {"state": "exploring", "bio": "{}"}
+    redis.hset(f"ac:{char_id}", mapping=cache)
+    other.rollback()
+    reply = amqp.requests.wait(request, 10).result
+    assert reply == {"restored": False, "state": "exploring", "sessions": {}}
+    assert redis.hgetall(f"ac:{char_id}") == cache
+
+
 @pytest.mark.parametrize("lacking", ["state", "bio"])
 def test_a_partial_hash_is_filled_and_its_fields_kept(amqp, redis, new_character, lacking):
     char_id = new_character(game_stage="trade", name="Olga", location_id="town")

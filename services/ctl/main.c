@@ -8,6 +8,8 @@ static const struct verb verbs[] = {
 	{ "topology export", "", 0, "Write the topology as RabbitMQ's definitions JSON", NULL, topology_export_run, NULL },
 	{ "migrate", "", 0, "Bring the database's schema up to date", &migrate_options, migrate_run, NULL },
 	{ "restore", "", 0, "Refill an emptied cache: restore every character that is not live", &restore_options, restore_run, NULL },
+	{ "keys list", "", 0, "Show the keys that access tokens are signed with", NULL, keys_list_run, NULL },
+	{ "keys rotate", "", 0, "Make a new key to sign access tokens with, and let the others retire", &keys_rotate_options, keys_rotate_run, NULL },
 	{ "publish", "SERVICE.COMMAND JSON|-", 2, "Publish a command durably, and wait until the broker has it",
 		&publish_options, publish_run, publish_more_help },
 	{ "call", "SERVICE.COMMAND JSON|-", 2, "Send a request and print its reply; exit code 1 when it is not ok",

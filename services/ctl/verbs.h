@@ -14,6 +14,10 @@ extern const struct schema migrate_options;
 int restore_run(struct invocation *in, struct error *err);
 extern const struct schema restore_options;
 
+int keys_list_run(struct invocation *in, struct error *err);
+int keys_rotate_run(struct invocation *in, struct error *err);
+extern const struct schema keys_rotate_options;
+
 int publish_run(struct invocation *in, struct error *err);
 extern const struct schema publish_options;
 void publish_more_help(void);

@@ -2,7 +2,9 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -16,6 +18,7 @@
 #define MEMLIMIT crypto_pwhash_MEMLIMIT_INTERACTIVE
 #define STACK_SIZE ((size_t)256 << 10)
 #define NICENESS 5
+#define HASH_LEN 32
 
 /* What an unknown login's password is compared with: of the same effort as a real one. */
 static const char nobodys_hash[] = "$argon2id$v=19$m=65536,t=2,p=1$R2Fycmlzb24gbm9ib2R5IQ$"
@@ -71,12 +74,82 @@ void password_leave(struct password_place *place)
 
 /* ---- the threads ---- */
 
-/* libsodium says -1 both for another password and for want of memory; only errno tells them apart. */
+static bool has_memory(unsigned kib)
+{
+	size_t size = (size_t)(kib ? kib : 1) * 1024;
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED)
+		return false;
+	munmap(memory, size);
+	return true;
+}
+
+/* What libsodium's own hashes are made of: one lane, 16 bytes of salt, 32 of output. */
+struct parts {
+	unsigned m_kib, t;
+	unsigned char salt[crypto_pwhash_SALTBYTES];
+	unsigned char hash[HASH_LEN];
+};
+
+static bool read_bytes(const char *text, unsigned char *out, size_t wanted)
+{
+	size_t len;
+
+	return sodium_base642bin(out, wanted, text, strlen(text), NULL, &len, NULL,
+		       sodium_base64_VARIANT_ORIGINAL_NO_PADDING) == 0 &&
+	       len == wanted;
+}
+
+static bool read_parts(const char *text, struct parts *parts)
+{
+	char salt[23], hash[44];
+	int end = -1;
+
+	sscanf(text, "$argon2id$v=19$m=%u,t=%u,p=1$%22[A-Za-z0-9+/]$%43[A-Za-z0-9+/]%n", &parts->m_kib, &parts->t, salt,
+		hash, &end);
+	return end > 0 && !text[end] && read_bytes(salt, parts->salt, sizeof(parts->salt)) &&
+	       read_bytes(hash, parts->hash, sizeof(parts->hash));
+}
+
+/*
+ * crypto_pwhash_str_verify says the same of another password and of want of memory; so the hash is made anew, which fails for want of
+ * memory only, and compared here.
+ */
+static void compare_parts(struct hashing *it, const struct parts *parts)
+{
+	unsigned char made[HASH_LEN];
+
+	errno = 0;
+	if (crypto_pwhash(made, sizeof(made), it->password, strlen(it->password), parts->salt, parts->t,
+		    (size_t)parts->m_kib * 1024, crypto_pwhash_ALG_ARGON2ID13))
+		it->problem = errno ? errno : ENOMEM;
+	else
+		it->right = sodium_memcmp(made, parts->hash, sizeof(made)) == 0;
+	sodium_memzero(made, sizeof(made));
+}
+
+/* A hash of another maker, with more lanes for one: what is not right is only wrong if there was memory before and after. */
+static void compare_foreign(struct hashing *it)
+{
+	unsigned m_kib = 0;
+	bool had_memory;
+
+	sscanf(it->compare, "$argon2id$v=%*u$m=%u", &m_kib);
+	had_memory = has_memory(m_kib);
+	it->right = crypto_pwhash_str_verify(it->compare, it->password, strlen(it->password)) == 0;
+	if (!it->right && !(had_memory && has_memory(m_kib)))
+		it->problem = ENOMEM;
+}
+
 static void compare(struct hashing *it)
 {
-	errno = 0;
-	it->right = crypto_pwhash_str_verify(it->compare, it->password, strlen(it->password)) == 0;
-	it->problem = it->right || errno == EINVAL ? 0 : errno ? errno : EBADMSG;
+	struct parts parts;
+
+	if (read_parts(it->compare, &parts))
+		compare_parts(it, &parts);
+	else
+		compare_foreign(it);
 }
 
 static void make(struct hashing *it)
@@ -168,8 +241,6 @@ static int run(struct hashing *it, int64_t deadline_ms, struct error *err)
 	pthread_mutex_unlock(&pool.mutex);
 	if (it->progress == QUEUED)
 		return error_set(err, CODE_TIMEOUT, "the password's turn did not come in time");
-	if (it->problem == EBADMSG)
-		return error_set(err, CODE_INTERNAL, "the stored password hash is not readable");
 	if (it->problem)
 		return error_set(
 			err, CODE_UNAVAILABLE, "no memory to hash a password: %s", strerrordesc_np(it->problem));

@@ -212,6 +212,17 @@ def test_a_weaker_hash_is_replaced_at_the_next_login(auth, sql):
     assert auth.login(login).ok
 
 
+def test_a_hash_of_another_maker_is_read_and_replaced(auth, sql):
+    login = auth.account()
+    # Of "password", with four lanes and three passes, by the reference implementation.
+    foreign = "$argon2id$v=19$m=65536,t=3,p=4$c2l4dGVlbiBieXRlcyBvZg$RcX/bt6dSQMD2Ldwj3GYdqh0wnzbLeGpqKFLR7Egh6o"
+    sql("UPDATE accounts SET password_hash = %s WHERE login = %s", foreign, login)
+    assert auth.login(login, "Password").code == "unauthorized"
+    assert auth.login(login, "password").ok
+    ((stored,),) = sql("SELECT password_hash FROM accounts WHERE login = %s", login)
+    assert stored.startswith("$argon2id$v=19$m=65536,t=2,p=1$")
+
+
 def weaker_hash(password):
     """By libsodium itself: 8 MiB, one pass."""
     sodium = ctypes.CDLL("libsodium.so.23")

@@ -11,9 +11,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from lib.auth import Auth, base64url
+from lib.auth import Auth, alone, base64url
 from lib.fleet import Fleet
-from lib.stack import Stack
 from lib.wait import wait_for
 
 pytestmark = pytest.mark.services("auth")
@@ -278,26 +277,10 @@ def test_refresh_tokens_are_stored_as_hashes_of_256_bits(auth, sql):
 
 
 @pytest.fixture
-def own(build, servers, tmp_path):
-    """A stack of this test's own, for tests that change keys."""
-
-
-    stack = Stack(servers, build).create()
-    fleet = Fleet(stack, tmp_path)
-    amqp, database = stack.amqp(), stack.database()
-
-    def sql(statement, *values):
-        with database.cursor() as cursor:
-            cursor.execute(statement, values)
-            return cursor.fetchall() if cursor.description else None
-
-    yield stack, fleet, Auth(amqp, sql), sql
-    try:
-        fleet.stop()
-    finally:
-        amqp.close()
-        database.close()
-        stack.remove()
+def own(servers, build, tmp_path):
+    """For tests that change keys."""
+    with alone(servers, build, tmp_path) as own:
+        yield own
 
 
 def kid_of(token):

@@ -6,9 +6,13 @@ import hmac
 import json
 import time
 import uuid
+from contextlib import contextmanager
 from urllib.parse import quote
 
 import jwt
+
+from .fleet import Fleet
+from .stack import Stack
 
 PASSWORD = "correct horse battery"
 BOT_TOKEN = "5768337691:AAH5YkoiEuPk8-FZa32hStHTqXiLPtAEhx8"
@@ -95,3 +99,25 @@ def init_data(user, bot_token=BOT_TOKEN, auth_date=None, encode=quote, **more):
     secret = hmac.new(b"WebAppData", bot_token.encode(), hashlib.sha256).digest()
     pairs["hash"] = hmac.new(secret, lines.encode(), hashlib.sha256).hexdigest()
     return "&".join(f"{name}={encode(value)}" for name, value in pairs.items())
+
+
+@contextmanager
+def alone(servers, build, folder):
+    """A stack that one test has for itself, so that no other test's workers take its requests: (stack, fleet, auth, sql)."""
+    stack = Stack(servers, build).create()
+    fleet, amqp, database = Fleet(stack, folder), stack.amqp(), stack.database()
+
+    def sql(statement, *values):
+        with database.cursor() as cursor:
+            cursor.execute(statement, values)
+            return cursor.fetchall() if cursor.description else None
+
+    try:
+        yield stack, fleet, Auth(amqp, sql), sql
+        fleet.stop()
+    finally:
+        for worker in fleet.workers:
+            worker.kill()
+        amqp.close()
+        database.close()
+        stack.remove()

@@ -12,7 +12,6 @@
 	" AND s.next_tick_at > s.started_at + $1 * interval '1 ms')"
 
 /* What a session gave is kept when it ends, in sum with those before it: so a character's xp and gold can be accounted for. */
-#define GIVEN(of) of "ticks, " of "total_xp, " of "total_gold, " of "total_items"
 #define ADD_UP                                                                                                         \
 	"ticks = e.ticks + excluded.ticks, total_xp = e.total_xp + excluded.total_xp,"                                 \
 	" total_gold = e.total_gold + excluded.total_gold, total_items = e.total_items + excluded.total_items"
@@ -59,34 +58,27 @@ static const struct pg_statement end_sessions = {
 	"  LEFT JOIN auto_session_ends e ON e.player_id = u.id WHERE (e.end_key = u.key) IS NOT TRUE),"
 	" gone AS (DELETE FROM auto_sessions s USING d WHERE s.player_id = d.id"
 	"  AND (coalesce(s.requested_at, s.started_at) > d.first_at) IS NOT TRUE"
-	"  RETURNING s.player_id, s.start_key, " GIVEN(
-		"s.") ", NOT " IS_OVER " AS active),"
-		      " noted AS (INSERT INTO auto_session_ends AS e (player_id, ended_at, start_key, end_key, " GIVEN(
-			      "") ")"
-				  "  SELECT c.id, coalesce(d.first_at, now()), gone.start_key, d.key, "
-				  "coalesce(gone.ticks, 0),"
-				  "  coalesce(gone.total_xp, 0), coalesce(gone.total_gold, 0), "
-				  "coalesce(gone.total_items, 0)"
-				  "  FROM d JOIN characters c ON c.id = d.id LEFT JOIN gone ON gone.player_id = d.id"
-				  "  ON CONFLICT (player_id) DO UPDATE SET ended_at = greatest(e.ended_at, "
-				  "excluded.ended_at),"
-				  "  start_key = coalesce(excluded.start_key, e.start_key), end_key = "
-				  "excluded.end_key, " ADD_UP ")"
-				  " SELECT player_id FROM gone WHERE active",
+	"  RETURNING s.player_id, s.start_key, s.ticks, s.total_xp, s.total_gold, s.total_items, NOT " IS_OVER
+	" AS active),"
+	" noted AS (INSERT INTO auto_session_ends AS e"
+	"   (player_id, ended_at, start_key, end_key, ticks, total_xp, total_gold, total_items)"
+	"  SELECT c.id, coalesce(d.first_at, now()), gone.start_key, d.key, coalesce(gone.ticks, 0),"
+	"   coalesce(gone.total_xp, 0), coalesce(gone.total_gold, 0), coalesce(gone.total_items, 0)"
+	"  FROM d JOIN characters c ON c.id = d.id LEFT JOIN gone ON gone.player_id = d.id"
+	"  ON CONFLICT (player_id) DO UPDATE SET ended_at = greatest(e.ended_at, excluded.ended_at),"
+	"  start_key = coalesce(excluded.start_key, e.start_key), end_key = excluded.end_key, " ADD_UP ")"
+	" SELECT player_id FROM gone WHERE active",
 };
 
 static const struct pg_statement expire_sessions = {
 	"tick_expire_sessions",
 	"WITH gone AS (DELETE FROM auto_sessions s USING unnest($2) AS d (id) WHERE s.player_id = d.id"
 	"  AND " IS_OVER " RETURNING s.player_id, s.started_at + $1 * interval '1 ms' AS ended_at, s.start_key,"
-	"  " GIVEN("s.") ")"
-			 " INSERT INTO auto_session_ends AS e (player_id, ended_at, start_key, " GIVEN(
-				 "") ")"
-				     " SELECT player_id, ended_at, start_key, " GIVEN(
-					     "") " FROM gone"
-						 " ON CONFLICT (player_id) DO UPDATE SET ended_at = "
-						 "greatest(e.ended_at, excluded.ended_at),"
-						 " start_key = coalesce(excluded.start_key, e.start_key), " ADD_UP,
+	"  s.ticks, s.total_xp, s.total_gold, s.total_items)"
+	" INSERT INTO auto_session_ends AS e (player_id, ended_at, start_key, ticks, total_xp, total_gold, total_items)"
+	" SELECT player_id, ended_at, start_key, ticks, total_xp, total_gold, total_items FROM gone"
+	" ON CONFLICT (player_id) DO UPDATE SET ended_at = greatest(e.ended_at, excluded.ended_at),"
+	" start_key = coalesce(excluded.start_key, e.start_key), " ADD_UP,
 };
 
 static const struct pg_statement view_sessions = {

@@ -43,8 +43,8 @@ static const struct pg_statement select_lost = {
 static const struct pg_statement select_far = {
 	"tick_select_far",
 	"SELECT player_id, next_tick_at, started_at, clock_timestamp() FROM auto_sessions"
-	" WHERE next_tick_at > now() + $1 * interval '1 ms' AND next_tick_at < 'infinity' ORDER BY next_tick_at, "
-	"player_id LIMIT 2000",
+	" WHERE next_tick_at > now() + $1 * interval '1 ms' AND next_tick_at < 'infinity'"
+	" ORDER BY next_tick_at, player_id LIMIT 2000",
 };
 
 static const struct pg_statement move_far = {

@@ -362,6 +362,7 @@ struct publisher *publisher_start(const char *urls, const char *connection_name,
 	outgoing_queue_init(&publisher->waiting);
 	outgoing_queue_init(&publisher->replies);
 	pthread_mutex_init(&publisher->mutex, NULL);
+	requests_init(&publisher->requests);
 	metrics_register(publisher_metrics, ARRAY_LEN(publisher_metrics));
 	if (publisher->wake_fd < 0 || pthread_create(&publisher->thread, NULL, publisher_main, publisher))
 		BUG("cannot start the publisher");

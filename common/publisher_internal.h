@@ -87,6 +87,8 @@ struct requests {
 };
 
 /* All on the publisher's thread. */
+/* Once, before the thread; requests is zeroed. */
+void requests_init(struct requests *requests);
 void requests_release(struct requests *requests);
 /* A new connection: begins to consume direct replies. 0/-1. */
 int requests_connected(struct requests *requests, struct bus *bus, struct error *err);

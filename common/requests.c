@@ -56,12 +56,14 @@ void requests_release(struct requests *requests)
 	free(requests->slots);
 }
 
+void requests_init(struct requests *requests)
+{
+	requests->first_free = NO_SLOT;
+	metrics_register(request_metrics, ARRAY_LEN(request_metrics));
+}
+
 int requests_connected(struct requests *requests, struct bus *bus, struct error *err)
 {
-	if (!requests->slots) {
-		requests->first_free = NO_SLOT;
-		metrics_register(request_metrics, ARRAY_LEN(request_metrics));
-	}
 	requests->epoch++;
 	requests->n_targets = 0;
 	return bus_consume(bus, BUS_PLAIN, DIRECT_REPLY_TO, "replies", 0, true, err);

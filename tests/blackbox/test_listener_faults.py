@@ -207,7 +207,8 @@ def test_connections_closed_by_force(own, own_fleet):
         for _ in range(3):
             own.management.close_connections(3)
             wait_for(worker.ready)
-    wait_for(lambda: set(effects(own.redis)) == set(publisher.sent), 20)
+    # What was cut off before its confirm may be there all the same.
+    wait_for(lambda: set(effects(own.redis)) >= set(publisher.sent), 20)
     assert worker.metrics()["garrison_consumer_connects_total"] > before
 
 

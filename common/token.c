@@ -152,66 +152,95 @@ void token_keys_write(const struct token_keys *keys, struct text *out)
 	json_close(out, '}');
 }
 
-/* ---- signatures that were found good ---- */
+/* ---- tokens that were found good ---- */
 
 /*
- * The same token is checked many times in its life, and verifying costs far more than hashing. A slot holds the digest of a public
- * key and a text whose signature by that key was good, which it will be for ever; whether the key is still honoured, the caller
- * asks first. The digest's own secret key keeps others from choosing the slot.
+ * The same token is checked many times in its life, and reading and verifying it costs far more than hashing it. A slot holds what a
+ * text said and the key that had signed it, which is so for ever; whether that key is still honoured, and the time, are looked at anew.
+ * The digest's own secret keeps others from choosing a slot.
  */
-#define REMEMBERED 16384
+#define BUCKETS 2048
+#define BUCKET_SLOTS 4
+#define DIGEST_LEN 16
 
 struct digest {
-	unsigned char bytes[crypto_generichash_BYTES];
+	unsigned char bytes[DIGEST_LEN];
+};
+struct known_token {
+	struct digest digest;
+	unsigned char public_key[TOKEN_PUBLIC_KEY_LEN];
+	struct token_claims claims;
 };
 static struct {
 	pthread_once_t once;
 	pthread_mutex_t mutex;
 	unsigned char secret[crypto_generichash_KEYBYTES];
-	struct digest slots[REMEMBERED];
-} good = { .once = PTHREAD_ONCE_INIT, .mutex = PTHREAD_MUTEX_INITIALIZER };
+	struct known_token buckets[BUCKETS][BUCKET_SLOTS]; /* newest first */
+} known = { .once = PTHREAD_ONCE_INIT, .mutex = PTHREAD_MUTEX_INITIALIZER };
 
 static void choose_secret(void)
 {
-	randombytes_buf(good.secret, sizeof(good.secret));
+	randombytes_buf(known.secret, sizeof(known.secret));
 }
 
-static struct digest digest_of(const struct token_key *key, const char *text, size_t len)
+static struct digest digest_of(const char *text, size_t len)
 {
-	crypto_generichash_state state;
 	struct digest digest;
 
-	pthread_once(&good.once, choose_secret);
-	crypto_generichash_init(&state, good.secret, sizeof(good.secret), sizeof(digest.bytes));
-	crypto_generichash_update(&state, key->public_key, sizeof(key->public_key));
-	crypto_generichash_update(&state, (const unsigned char *)text, len);
-	crypto_generichash_final(&state, digest.bytes, sizeof(digest.bytes));
+	pthread_once(&known.once, choose_secret);
+	crypto_generichash(digest.bytes, sizeof(digest.bytes), (const unsigned char *)text, len, known.secret,
+		sizeof(known.secret));
 	return digest;
 }
 
-static struct digest *slot_of(const struct digest *digest)
+static struct known_token *bucket_of(const struct digest *digest)
 {
 	uint32_t number;
 
 	memcpy(&number, digest->bytes, sizeof(number));
-	return &good.slots[number % REMEMBERED];
+	return known.buckets[number % BUCKETS];
 }
 
-static bool is_remembered(const struct digest *digest)
+static bool find_known(const struct digest *digest, struct known_token *found)
 {
-	bool found;
+	const struct known_token *bucket = bucket_of(digest);
+	bool is_known = false;
 
-	pthread_mutex_lock(&good.mutex);
-	found = sodium_memcmp(slot_of(digest), digest, sizeof(*digest)) == 0;
-	pthread_mutex_unlock(&good.mutex);
-	return found;
+	pthread_mutex_lock(&known.mutex);
+	for (size_t i = 0; i < BUCKET_SLOTS && !is_known; i++) {
+		is_known = sodium_memcmp(&bucket[i].digest, digest, sizeof(*digest)) == 0;
+		if (is_known)
+			*found = bucket[i];
+	}
+	pthread_mutex_unlock(&known.mutex);
+	return is_known;
 }
 
-static void remember(const struct digest *digest)
+/* True when the text was found good before, by a key that is among keys. An empty slot's key, all zeros, never is. */
+static bool recall(const struct digest *digest, const struct token_keys *keys, struct token_claims *claims)
 {
-	pthread_mutex_lock(&good.mutex);
-	*slot_of(digest) = *digest;
-	pthread_mutex_unlock(&good.mutex);
+	struct known_token found;
+
+	if (!find_known(digest, &found))
+		return false;
+	for (size_t i = 0; i < keys->n; i++)
+		if (memcmp(keys->items[i].public_key, found.public_key, sizeof(found.public_key)) == 0) {
+			*claims = found.claims;
+			return true;
+		}
+	return false;
+}
+
+static void remember(const struct digest *digest, const struct token_key *key, const struct token_claims *claims)
+{
+	struct known_token *bucket = bucket_of(digest);
+
+	pthread_mutex_lock(&known.mutex);
+	memmove(bucket + 1, bucket, (BUCKET_SLOTS - 1) * sizeof(*bucket));
+	bucket->digest = *digest;
+	memcpy(bucket->public_key, key->public_key, sizeof(bucket->public_key));
+	bucket->claims = *claims;
+	pthread_mutex_unlock(&known.mutex);
 }
 
 /* ---- reading ---- */
@@ -265,26 +294,20 @@ static const struct token_key *find_key(const struct token_keys *keys, const cha
 	return NULL;
 }
 
-static enum token_verdict check_signature(
-	const struct token_keys *keys, const struct header *header, const struct part parts[static 3])
+static enum token_verdict check_signature(const struct token_keys *keys, const struct header *header,
+	const struct part parts[static 3], const struct token_key **key)
 {
-	const struct token_key *key = find_key(keys, header->kid);
 	unsigned char signature[crypto_sign_BYTES];
 	size_t signed_len = parts[0].len + 1 + parts[1].len, len;
-	struct digest digest;
 
 	if (strcmp(header->alg, "EdDSA") != 0)
 		return TOKEN_BAD_SIGNATURE;
 	if (!decode(parts[2], signature, sizeof(signature), &len) || len != sizeof(signature) || header->crit.text)
 		return TOKEN_MALFORMED;
-	if (!key)
+	*key = find_key(keys, header->kid);
+	if (!*key || crypto_sign_verify_detached(
+			     signature, (const unsigned char *)parts[0].text, signed_len, (*key)->public_key))
 		return TOKEN_BAD_SIGNATURE;
-	digest = digest_of(key, parts[0].text, signed_len + 1 + parts[2].len);
-	if (is_remembered(&digest))
-		return TOKEN_OK;
-	if (crypto_sign_verify_detached(signature, (const unsigned char *)parts[0].text, signed_len, key->public_key))
-		return TOKEN_BAD_SIGNATURE;
-	remember(&digest);
 	return TOKEN_OK;
 }
 
@@ -298,16 +321,13 @@ static bool read_account(const char *digits, int64_t *account_id)
 	return *account_id > 0 && *account_id <= INT_LIMIT;
 }
 
-static enum token_verdict read_claims(
-	struct part part, int64_t now_s, struct token_claims *claims, struct scratch *scratch)
+static bool read_claims(struct part part, struct token_claims *claims, struct scratch *scratch)
 {
 	struct payload payload;
 	int64_t account_id;
 
 	if (!read_part(part, &payload_schema, &payload, scratch) || !read_account(payload.sub, &account_id))
-		return TOKEN_MALFORMED;
-	if (payload.exp <= now_s)
-		return TOKEN_EXPIRED;
+		return false;
 	*claims = (struct token_claims){
 		.account_id = account_id,
 		.char_id = payload.char_id.set ? payload.char_id.value : 0,
@@ -316,20 +336,47 @@ static enum token_verdict read_claims(
 		.iat_s = payload.iat,
 		.exp_s = payload.exp,
 	};
+	return true;
+}
+
+/* Everything but the time. */
+static enum token_verdict read_token(const struct token_keys *keys, const char *text, size_t len,
+	const struct digest *digest, struct token_claims *claims)
+{
+	CLEANUP(scratch_release) struct scratch scratch;
+	const struct token_key *key = NULL;
+	enum token_verdict verdict;
+	struct header header;
+	struct part parts[3];
+
+	scratch_init(&scratch, SCRATCH_CAP);
+	if (!split(text, len, parts) || !read_part(parts[0], &header_schema, &header, &scratch))
+		return TOKEN_MALFORMED;
+	verdict = check_signature(keys, &header, parts, &key);
+	if (verdict != TOKEN_OK)
+		return verdict;
+	if (!read_claims(parts[1], claims, &scratch))
+		return TOKEN_MALFORMED;
+	remember(digest, key, claims);
 	return TOKEN_OK;
 }
 
 enum token_verdict token_verify(
 	const struct token_keys *keys, const char *text, size_t len, int64_t now_s, struct token_claims *claims)
 {
-	CLEANUP(scratch_release) struct scratch scratch;
-	enum token_verdict verdict;
-	struct header header;
-	struct part parts[3];
+	enum token_verdict verdict = TOKEN_OK;
+	struct token_claims found;
+	struct digest digest;
 
-	scratch_init(&scratch, SCRATCH_CAP);
-	if (len > TOKEN_TEXT_MAX || !split(text, len, parts) || !read_part(parts[0], &header_schema, &header, &scratch))
+	if (len > TOKEN_TEXT_MAX)
 		return TOKEN_MALFORMED;
-	verdict = check_signature(keys, &header, parts);
-	return verdict == TOKEN_OK ? read_claims(parts[1], now_s, claims, &scratch) : verdict;
+	digest = digest_of(text, len);
+	if (!recall(&digest, keys, &found))
+		verdict = read_token(keys, text, len, &digest, &found);
+	if (verdict != TOKEN_OK)
+		return verdict;
+	if (found.exp_s <= now_s)
+		return TOKEN_EXPIRED;
+	*claims = found;
+	return TOKEN_OK;
 }

@@ -2,7 +2,8 @@
  * What librabbitmq itself can do, as the ceiling that the listener is held against:
  *	bare_amqp publish URL ROUTING_KEY TYPE N BODY		onto game.commands, persistent, confirms in a window of 256
  *	bare_amqp consume URL QUEUE N PREFETCH ACK_EVERY	takes N messages and only acks
- * Prints seconds.
+ *	bare_amqp request URL ROUTING_KEY TYPE N WINDOW		on game.rpc, WINDOW in flight; bodies from standard input, a line each
+ * Prints seconds; of requests also how many were answered ok.
  */
 #include <amqp.h>
 #include <amqp_tcp_socket.h>
@@ -112,10 +113,67 @@ static int consume(int argc, char **argv)
 	return 0;
 }
 
+/* The lines of standard input, without their ends. */
+static char **read_bodies(long *n)
+{
+	char **bodies = NULL, *line = NULL;
+	size_t size = 0;
+	ssize_t len;
+
+	for (*n = 0; (len = getline(&line, &size, stdin)) > 0; ++*n) {
+		bodies = realloc(bodies, (size_t)(*n + 1) * sizeof(char *));
+		line[strcspn(line, "\n")] = '\0';
+		bodies[*n] = strdup(line);
+	}
+	free(line);
+	must(*n > 0, "standard input");
+	return bodies;
+}
+
+static int request(int argc, char **argv)
+{
+	must(argc == 7, "arguments");
+	amqp_connection_state_t connection = open_connection(argv[2]);
+	amqp_basic_properties_t properties = {
+		._flags = AMQP_BASIC_TYPE_FLAG | AMQP_BASIC_REPLY_TO_FLAG,
+		.type = amqp_cstring_bytes(argv[4]),
+		.reply_to = amqp_cstring_bytes("amq.rabbitmq.reply-to"),
+	};
+	long n = strtol(argv[5], NULL, 10), window = strtol(argv[6], NULL, 10), n_bodies, sent = 0, ok = 0;
+	char **bodies = read_bodies(&n_bodies);
+	static const char good[] = "{\"ok\":true";
+	double start = now_s();
+
+	amqp_basic_consume(connection, 1, properties.reply_to, amqp_empty_bytes, 0, 1, 0, amqp_empty_table);
+	must(amqp_get_rpc_reply(connection).reply_type == AMQP_RESPONSE_NORMAL, "consume");
+	for (long taken = 0; taken < n; taken++) {
+		amqp_envelope_t envelope;
+
+		for (; sent < n && sent - taken < window; sent++)
+			must(amqp_basic_publish(connection, 1, amqp_cstring_bytes("game.rpc"),
+				     amqp_cstring_bytes(argv[3]), 0, 0, &properties,
+				     amqp_cstring_bytes(bodies[sent % n_bodies])) == AMQP_STATUS_OK,
+				"publish");
+		amqp_maybe_release_buffers(connection);
+		must(amqp_consume_message(connection, &envelope, NULL, 0).reply_type == AMQP_RESPONSE_NORMAL, "read");
+		ok += envelope.message.body.len >= sizeof(good) - 1 &&
+		      memcmp(envelope.message.body.bytes, good, sizeof(good) - 1) == 0;
+		amqp_destroy_envelope(&envelope);
+	}
+	printf("%.6f %ld\n", now_s() - start, ok);
+	amqp_destroy_connection(connection);
+	for (long i = 0; i < n_bodies; i++)
+		free(bodies[i]);
+	free(bodies);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc > 1 && strcmp(argv[1], "publish") == 0)
 		return publish(argc, argv);
+	if (argc > 1 && strcmp(argv[1], "request") == 0)
+		return request(argc, argv);
 	must(argc > 1 && strcmp(argv[1], "consume") == 0, "usage");
 	return consume(argc, argv);
 }

@@ -5,6 +5,7 @@
 #include "duration.h"
 #include "json.h"
 #include "naming.h"
+#include "route.h"
 #include "service.h"
 
 #define CATALOGUE_SCRATCH_MAX ((size_t)64 << 20)
@@ -124,6 +125,9 @@ void commands_load(void)
 	cJSON_ArrayForEach(service, services) cJSON_ArrayForEach(
 		command, cJSON_GetObjectItemCaseSensitive(service, "commands")) load_command(service, command);
 	qsort(known.items, known.n, sizeof(*known.items), compare_names);
+	for (size_t i = 0; i < n_routes; i++)
+		if (routes[i].command && !command_known(routes[i].command))
+			BUG("the route %s has no command %s in this build", routes[i].path, routes[i].command);
 }
 
 void commands_release(void)

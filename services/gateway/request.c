@@ -133,11 +133,9 @@ static int find_command(struct exchange *exchange, struct error *err)
 	} else {
 		snprintf(exchange->routing_key, sizeof(exchange->routing_key), "%s", route->command);
 		exchange->command = command_known(route->command);
-		exchange->timeout_ms = exchange->command ? exchange->command->timeout_ms
-							 : (int)common_settings.command_processing_timeout_ms;
+		exchange->timeout_ms = exchange->command->timeout_ms;
 	}
-	if (exchange->command)
-		exchange->body_max = exchange->command->body_max;
+	exchange->body_max = exchange->command->body_max;
 	return 0;
 }
 

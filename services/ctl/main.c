@@ -19,6 +19,8 @@ static const struct verb verbs[] = {
 	{ "dead redrive", "SERVICE", 1, "Send dead letters to be processed again", &dead_redrive_options, dead_redrive_run, NULL },
 	{ "dead purge", "SERVICE", 1, "Delete dead letters", &dead_purge_options, dead_purge_run, NULL },
 	{ "status", "", 0, "Show queues, workers, rates, what is late and what is dead (the broker counts every 5 s)", &status_options, status_run, NULL },
+	{ "audit", "", 0, "Prove that broker, cache and database agree; exit code 1 when they do not", &audit_options, audit_run,
+		audit_more_help },
 };
 /* clang-format on */
 

@@ -48,6 +48,9 @@ struct status_sources {
 /* Asks all three servers; one that does not answer leaves its error. */
 void status_read(const struct status_sources *sources, struct status *status);
 
+/* Asks the broker alone; everything else is zero. */
+void status_read_broker(struct management *management, struct status *status);
+
 /* As JSON, and as lines for people: colour says whether escape codes for it may be used. */
 void status_write(const struct status *status, struct text *out);
 void status_show(const struct status *status, bool colour, struct text *out);

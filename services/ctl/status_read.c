@@ -55,11 +55,12 @@ static struct queue_status *queue_status_for(struct service_status *service, con
 	return strncmp(rest, ".retry.", 7) == 0 ? &service->retrying : NULL;
 }
 
-static void read_broker(struct management *management, struct status *status)
+void status_read_broker(struct management *management, struct status *status)
 {
 	struct scratch scratch;
 	const cJSON *queues, *queue;
 
+	memset(status, 0, sizeof(*status));
 	for (size_t i = 0; i < n_topology_services && i < STATUS_SERVICES_MAX; i++)
 		status->services[status->n_services++].name = topology_services[i];
 	scratch_init(&scratch, SCRATCH_MAX);
@@ -159,8 +160,7 @@ static void read_cache(struct kv *kv, struct status *status)
 
 void status_read(const struct status_sources *sources, struct status *status)
 {
-	memset(status, 0, sizeof(*status));
-	read_broker(sources->management, status);
+	status_read_broker(sources->management, status);
 	read_database(sources->pg, status);
 	read_cache(sources->kv, status);
 }

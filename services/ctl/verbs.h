@@ -41,4 +41,8 @@ extern const struct schema dead_purge_options;
 int status_run(struct invocation *in, struct error *err);
 extern const struct schema status_options;
 
+int audit_run(struct invocation *in, struct error *err);
+extern const struct schema audit_options;
+void audit_more_help(void);
+
 #endif

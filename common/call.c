@@ -71,7 +71,7 @@ static void add_to_outbox(struct call *call, const char *exchange, const char *r
 {
 	const char *type = name_command_of(routing_key);
 	size_t text_size = strlen(routing_key) + 1 + strlen(message_id) + 1 + TRACEPARENT_LEN + 1 + body->len + 1;
-	struct outgoing *out = outgoing_new(text_size, 1), **end = &call->outbox;
+	struct outgoing *out = outgoing_new(text_size, 1);
 
 	out->promise = PROMISE_CONFIRM;
 	out->mandatory = mandatory;
@@ -82,9 +82,11 @@ static void add_to_outbox(struct call *call, const char *exchange, const char *r
 	outgoing_header(out, "traceparent", call->traceparent, 0);
 	out->body = outgoing_bytes(out, body->bytes, body->len);
 	out->body_len = body->len;
-	while (*end)
-		end = &(*end)->next;
-	*end = out;
+	if (call->outbox)
+		call->outbox_last->next = out;
+	else
+		call->outbox = out;
+	call->outbox_last = out;
 }
 
 void publish_event_json(struct call *call, const char *event, const char *message_id, const struct text *body)

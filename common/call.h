@@ -74,6 +74,7 @@ struct call {
 	struct pg *pg;			       /* this thread's; NULL when the service does not need PostgreSQL */
 	struct kv *kv;			       /* this thread's; NULL when the service does not need Redis */
 	struct outgoing *outbox;	       /* events and commands to publish once the handler is DONE */
+	struct outgoing *outbox_last;
 	enum outcome outcome;
 	enum stage stage; /* where it was refused or failed */
 	enum store down;  /* of RETRY: the store that could not be reached */

@@ -68,13 +68,25 @@ class Stack:
             if not cursor.fetchone():
                 cursor.execute(f"CREATE DATABASE {self.name}")
                 self.ctl("migrate")
+                self._check_migrated()
                 cursor.execute(f"ALTER DATABASE {self.name} RENAME TO {template}")
             cursor.execute(f"CREATE DATABASE {self.name} TEMPLATE {template}")
             cursor.connection.close()
 
+    def _check_migrated(self):
+        """A garrisonctl that was built before the newest migration would spoil the template for everybody."""
+        with psycopg2.connect(self.database_url) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM schema_migrations")
+            assert cursor.fetchone()[0] == len(self._migrations()), "garrisonctl lacks a migration: run make"
+        connection.close()
+
+    @staticmethod
+    def _migrations():
+        return sorted((ROOT / "deploy/migrations").glob("[0-9]*.sql"))
+
     def _migrations_digest(self):
         digest = hashlib.sha256()
-        for file in sorted((ROOT / "deploy/migrations").glob("[0-9]*.sql")):
+        for file in self._migrations():
             digest.update(file.read_bytes())
         return digest.hexdigest()[:16]
 

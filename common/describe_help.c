@@ -275,7 +275,8 @@ void describe_help(
 	text_printf(out, "garrison-%s: ", service->name);
 	text_printf(out, "%s\n\n", service->summary);
 	text_printf(out, "Usage: garrison-%s [NAME=value ...]\n", service->name);
-	text_printf(out, "       garrison-%s --help | --describe | --version\n", service->name);
+	text_printf(out, "       garrison-%s --help | --describe | --version | --healthcheck [NAME=value ...]\n",
+		service->name);
 	if (service->n_commands)
 		text_printf(out, "\nCommands (routing key %s.<command>)\n", service->name);
 	for (size_t i = 0; i < service->n_commands; i++)

@@ -11,6 +11,7 @@
 #include "clock.h"
 #include "describe.h"
 #include "dispatch.h"
+#include "healthcheck.h"
 #include "listener.h"
 #include "log.h"
 #include "naming.h"
@@ -24,6 +25,7 @@
 /* More than a heartbeat's worth of silence from a thread that looks around every second. */
 #define PROGRESS_LIMIT_MS 15000
 #define LAST_WORDS_MS 1000
+#define HEALTHCHECK_LIMIT_MS 3000
 #define SETTINGS_SCRATCH ((size_t)1 << 20)
 
 /* The one service this process is, and its parts. */
@@ -114,6 +116,19 @@ static int usage_error(const struct service *service, const char *text)
 }
 
 /* ---- what the admin port says ---- */
+
+/* Of the process that these settings start: what a container without a shell runs to learn whether it lives. */
+static int check_health(const struct service *service)
+{
+	struct error err;
+
+	if (!common_settings.admin_addr)
+		return usage_error(service, "--healthcheck asks the process on ADMIN_ADDR, which is not set");
+	if (healthcheck(common_settings.admin_addr, HEALTHCHECK_LIMIT_MS, &err) == 0)
+		return 0;
+	fprintf(stderr, "garrison-%s: %s\n", service->name, err.text);
+	return 1;
+}
 
 static bool is_healthy(struct text *why)
 {
@@ -320,7 +335,8 @@ static void set_up_process(const struct service *service)
 int service_main(const struct service *service, int argc, char **argv)
 {
 	bool one = argc > 1 && strcmp(argv[1], "--one") == 0;
-	int first = one ? 2 : 1;
+	bool check = argc > 1 && strcmp(argv[1], "--healthcheck") == 0;
+	int first = one || check ? 2 : 1;
 	struct error err;
 	int status;
 
@@ -336,10 +352,12 @@ int service_main(const struct service *service, int argc, char **argv)
 		return printf("garrison-%s %s\n", service->name, GARRISON_VERSION) > 0 ? 0 : EXIT_INTERNAL;
 	for (int i = first; i < argc; i++)
 		if (argv[i][0] == '-')
-			return usage_error(
-				service, "options are --help, --describe and --version; settings are NAME=value");
+			return usage_error(service,
+				"options are --help, --describe, --version and --healthcheck; settings are NAME=value");
 	if (load_settings(service, argc - first, argv + first, &err))
 		return usage_error(service, err.text);
+	if (check)
+		return check_health(service);
 	set_up_process(service);
 	quarantine_setup(argc - first, argv + first);
 	block_signals();

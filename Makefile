@@ -12,7 +12,7 @@ MAKEFLAGS += -j$(JOBS)
 endif
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: all build deps clean help run test lint fmt bench fuzz fuzz-build unit-tests new-command new-service servers-up servers-down clean-stack FORCE
+.PHONY: all build deploy-files build-services deps clean help run test lint fmt bench fuzz fuzz-build unit-tests new-command new-service servers-up servers-down clean-stack FORCE
 
 all: build
 
@@ -35,10 +35,13 @@ BINARIES := $(foreach s,$(SERVICES),$(call binary,$s))
 
 build: $(OUT)/libcommon.a $(OUT)/libtopology.a $(BINARIES)
 
+# Without what only the tests need.
+build-services: $(BINARIES)
+
 # Compiling -----------------------------------------------------------------------------------------------------------
 
 PACKAGES := librabbitmq hiredis libpq libcjson libmicrohttpd libsodium libcurl
-ifneq ($(filter-out deps clean clean-stack help run test lint fmt bench fuzz new-command new-service servers-up servers-down,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out deps clean clean-stack help run test lint fmt bench fuzz deploy-files new-command new-service servers-up servers-down,$(or $(MAKECMDGOALS),all)),)
 ifneq ($(shell pkg-config --exists $(PACKAGES) && echo yes),yes)
 $(error the libraries are not installed: run "make deps" first)
 endif
@@ -76,8 +79,11 @@ $(OUT)/flags: FORCE
 SCHEMA_VERSION := $(shell expr $(lastword 0 $(sort $(shell ls deploy/migrations 2>/dev/null | \
 	sed -n 's/^\([0-9]*\)_.*\.sql$$/\1/p'))) + 0)
 
+# VERSION=... where there is no git repository, as in an image's build.
+VERSION ?=
+
 $(OUT)/gen/version.h: FORCE
-	@{ echo "#define GARRISON_VERSION \"$$(git describe --always --dirty 2>/dev/null || echo unknown)\""; \
+	@{ echo "#define GARRISON_VERSION \"$(or $(VERSION),$$(git describe --always --dirty 2>/dev/null || echo unknown))\""; \
 		echo "#define GARRISON_SCHEMA_VERSION $(SCHEMA_VERSION)"; } | { $(call write-if-changed,$@); }
 
 $(OUT)/obj/%.o: %.c $(OUT)/flags | $(OUT)/gen/version.h
@@ -135,6 +141,12 @@ $(OUT)/gen/catalogue.S: $(OUT)/catalogue.json
 	@mkdir -p $(@D)
 	@deploy/embed.sh catalogue_json $< >$@
 
+# The fleet's list ----------------------------------------------------------------------------------------------------
+
+$(OUT)/gen/fleet.S: deploy/fleet.list deploy/embed.sh
+	@mkdir -p $(@D)
+	@deploy/embed.sh fleet_list $< >$@
+
 # The migrations ------------------------------------------------------------------------------------------------------
 
 MIGRATIONS := $(sort $(wildcard deploy/migrations/[0-9]*.sql))
@@ -164,7 +176,8 @@ $(OUT)/obj/gen/migrations.o: $(OUT)/gen/migrations.c $(OUT)/flags
 	@$(COMPILE) -o $@ $<
 
 $(foreach s,$(CATALOGUE_READERS),$(eval $(call binary,$s): $(OUT)/obj/gen/catalogue.o))
-$(if $(filter ctl,$(SERVICES)),$(eval $(call binary,ctl): $(OUT)/obj/gen/migrations.o $(OUT)/obj/gen/migrations-sql.o))
+$(if $(filter ctl,$(SERVICES)),$(eval $(call binary,ctl): $(OUT)/obj/gen/migrations.o $(OUT)/obj/gen/migrations-sql.o \
+	$(OUT)/obj/gen/fleet.o))
 
 # Unit tests ----------------------------------------------------------------------------------------------------------
 
@@ -253,6 +266,10 @@ new-command:
 new-service:
 	@deploy/scaffold/new-service.sh "$(NAME)"
 
+# What deployment needs per service, from deploy/fleet.list; it is kept in the repository.
+deploy-files:
+	@deploy/generate.sh
+
 fmt:
 	@deploy/local/install-deps.sh lint
 	@clang-format -i $(C_FILES)
@@ -310,6 +327,7 @@ help:
 	@echo 'make deps     install the Debian packages that are missing'
 	@echo 'make lint     format, clang-tidy, warnings of gcc and clang, scripts, house rules; make fmt formats'
 	@echo 'make new-command SERVICE=arena NAME=decline_match | make new-service NAME=guild: write a skeleton'
+	@echo 'make deploy-files    write Dockerfile, compose.yaml and the like from deploy/fleet.list'
 	@echo 'make bench    what it can do on this machine, beside what the bare parts can'
 	@echo 'make fuzz     feed the parsers rubbish, FUZZ_SECONDS=60 each'
 	@echo 'make clean    remove build/; make clean-stack deletes the data of make run'

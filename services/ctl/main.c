@@ -6,6 +6,8 @@ static const struct verb verbs[] = {
 	{ "topology apply", "", 0, "Make what is missing of exchanges, queues and bindings", NULL, topology_apply_run, NULL },
 	{ "topology check", "", 0, "Tell every difference between the broker and the table", NULL, topology_check_run, NULL },
 	{ "topology export", "", 0, "Write the topology as RabbitMQ's definitions JSON", NULL, topology_export_run, NULL },
+	{ "topology users", "", 0, "Write a broker user a service, with just its rights, as definitions JSON", &topology_users_options,
+		topology_users_run, NULL },
 	{ "migrate", "", 0, "Bring the database's schema up to date", &migrate_options, migrate_run, NULL },
 	{ "restore", "", 0, "Refill an emptied cache: restore every character that is not live", &restore_options, restore_run, NULL },
 	{ "keys list", "", 0, "Show the keys that access tokens are signed with", NULL, keys_list_run, NULL },

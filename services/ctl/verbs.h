@@ -8,6 +8,9 @@ int topology_apply_run(struct invocation *in, struct error *err);
 int topology_check_run(struct invocation *in, struct error *err);
 int topology_export_run(struct invocation *in, struct error *err);
 
+int topology_users_run(struct invocation *in, struct error *err);
+extern const struct schema topology_users_options;
+
 int migrate_run(struct invocation *in, struct error *err);
 extern const struct schema migrate_options;
 

@@ -64,7 +64,7 @@ def bare(stack, tick, clients):
             env={**os.environ, "PGOPTIONS": BARE_OPTIONS}, check=True, capture_output=True,
         )  # fmt: skip
         seconds = time.monotonic() - begun
-    return tick.value("SELECT sum(ticks) FROM auto_sessions") / seconds
+    return tick.value("SELECT sum(ticks)::bigint FROM auto_sessions") / seconds
 
 
 def worker_rate(fleet, tick):

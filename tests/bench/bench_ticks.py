@@ -22,6 +22,8 @@ SESSIONS = int(os.environ.get("BENCH_SESSIONS", 300_000))
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", 3))
 BATCH = 500
 IDLE_S = 5
+CHURN_SESSIONS = 15_000
+CHURN_S = 60
 
 LOAD = f"""
 TRUNCATE characters CASCADE;
@@ -113,6 +115,37 @@ def idle(fleet, tick):
     return used / IDLE_S
 
 
+def churn(fleet, tick):
+    """Every session moves once a second, as no real one does: what that leaves behind in table and index."""
+    tick.sql("TRUNCATE characters CASCADE")
+    tick.sql("INSERT INTO characters (id, name) SELECT n, 'bench' FROM generate_series(1, %s) n", CHURN_SESSIONS)
+    tick.sql(
+        "INSERT INTO auto_sessions (player_id, started_at, last_tick_at, next_tick_at)"
+        " SELECT n, t, t, t + interval '1 s' FROM generate_series(1, %s) n,"
+        " LATERAL (SELECT now() - n %% 1000 * interval '1 ms' AS t) x",
+        CHURN_SESSIONS,
+    )
+    tick.redis.flushdb()
+    tick.sql("SELECT pg_stat_reset()")
+    worker = fleet.start("tick", tick_interval="1s", log_level="warn")
+    time.sleep(CHURN_S)
+    metrics = worker.metrics()
+    worker.stop()
+    hot = dict(
+        tick.sql("SELECT relname, round(100.0 * n_tup_hot_upd / greatest(1, n_tup_upd)) FROM pg_stat_user_tables")
+    )
+    sizes = tick.sql(
+        "SELECT pg_relation_size('auto_sessions') / 1e6, pg_relation_size('auto_sessions_next_tick_at_player_id_idx') / 1e6,"
+        " pg_relation_size('characters') / 1e6"
+    )[0]
+    print(
+        f"{CHURN_SESSIONS:,} sessions every second for {CHURN_S} s: {metrics['garrison_tick_credited_total']:,.0f} ticks,"
+        f" {metrics['garrison_tick_stale_total']:.0f} stale, lag at the end {metrics['garrison_tick_lag_seconds']:.3f} s; HOT"
+        f" updates: auto_sessions {hot['auto_sessions']} %, characters {hot['characters']} %; MB at the end: auto_sessions"
+        f" {sizes[0]:.1f}, its index on next_tick_at {sizes[1]:.1f}, characters {sizes[2]:.1f}"
+    )
+
+
 def main():
     servers = Servers(os.environ["GARRISON_TEST_STACK"])
     stack = Stack(servers, ROOT / "build/bin").create()
@@ -138,6 +171,7 @@ def main():
         print(f"one worker, default rules (energy, items): {max(defaults):,.0f}/s = {max(defaults) / max(bares):.2f} of it")
         print(f"resident after {SESSIONS:,} ticks: {resident / 2**20:.1f} MiB")
         print(f"idle with {SESSIONS:,} sessions, none due: {100 * idle(fleet, tick):.1f} % of a core")
+        churn(fleet, tick)
     finally:
         fleet.stop()
         tick.close()

@@ -14,7 +14,7 @@ run_packages=(
 )
 test_packages=(
 	python3 python3-pytest python3-pytest-xdist python3-pytest-timeout python3-pika python3-redis python3-psycopg2 python3-jwt
-	python3-cryptography python3-requests python3-jsonschema
+	python3-cryptography python3-requests python3-jsonschema python3-yaml
 	chromium chromium-driver wrk
 	clang libclang-rt-14-dev
 )

@@ -13,7 +13,15 @@ mkdir "services/$service"
 fill deploy/scaffold/main.c.in "services/$service/main.c"
 insert topology/topology.c 'const char *const topology_services[] = {' "	\"$service\","
 sort_block topology/topology.c 'const char *const topology_services[] = {'
-printf '%-20s %-9s %-5s %-16s %s\n' "$service" 1 8 redis,postgres 64Mi >>deploy/fleet.list
+printf '%-20s %-9s %-5s %-16s %-7s %-13s %-13s %s\n' "$service" 1 8 redis,postgres 64Mi - - bot,engine >>deploy/fleet.list
 echo "  changed  deploy/fleet.list"
+{
+	echo
+	printf '%-18s %s\n' "$service" "table     characters               SELECT" "$service" "keys      ~$service:*" \
+		"$service" "commands  @hash @set @sortedset @string @keyspace"
+} >>deploy/access/rights.list
+echo "  changed  deploy/access/rights.list"
+deploy/generate.sh
+echo "  changed  what deployment is made of (make deploy-files)"
 deploy/scaffold/new-command.sh "$service" "$command"
 echo "then: \"garrisonctl topology apply\" where it is to run"

@@ -190,6 +190,7 @@ stop_postgres() {
 start_redis() {
 	if ! redis_pid >/dev/null; then
 		mkdir -p "$dir/redis"
+		rm -f "$dir/redis/pid" # a killed server's would be taken for the new one's
 		redis-server --daemonize yes --pidfile "$dir/redis/pid" --dir "$dir/redis" --logfile "$dir/log/redis.log" \
 			--bind 127.0.0.1 --port "$redis_port" --databases 512 --maxmemory-policy noeviction \
 			--appendonly yes --appendfsync everysec --save '' >/dev/null ||

@@ -390,42 +390,10 @@ void publisher_send(struct publisher *publisher, struct outgoing *out)
 		wake(publisher);
 }
 
-static const char *copy_part(char **at, const char *text)
-{
-	char *copy = *at;
-	size_t size;
-
-	if (!text)
-		return NULL;
-	size = strlen(text) + 1;
-	memcpy(copy, text, size);
-	*at += size;
-	return copy;
-}
-
-static size_t part_size(const char *text)
-{
-	return text ? strlen(text) + 1 : 0;
-}
-
 void publisher_request(struct publisher *publisher, const struct rpc_request *wanted, rpc_done_fn *done, void *arg)
 {
-	size_t strings = part_size(wanted->routing_key) + part_size(wanted->message_id) +
-			 part_size(wanted->traceparent) + part_size(wanted->client);
-	struct request *request = must_zalloc(sizeof(*request) + strings + wanted->body_len);
-	char *at = (char *)(request + 1);
+	struct request *request = request_new(wanted, done, arg);
 	bool first;
-
-	request->done = done;
-	request->arg = arg;
-	request->sent_ms = clock_ms();
-	request->deadline_ms = request->sent_ms + wanted->timeout_ms;
-	request->routing_key = copy_part(&at, wanted->routing_key);
-	request->message_id = copy_part(&at, wanted->message_id);
-	request->traceparent = copy_part(&at, wanted->traceparent);
-	request->client = copy_part(&at, wanted->client);
-	request->body = memcpy(at, wanted->body, wanted->body_len);
-	request->body_len = wanted->body_len;
 
 	pthread_mutex_lock(&publisher->mutex);
 	first = !publisher->inbox.head && !publisher->requests_head;

@@ -102,6 +102,8 @@ void requests_answer(struct requests *requests, const struct bus_delivery *deliv
 void requests_queue_info(struct requests *requests, const char *queue, bool exists, uint32_t consumers);
 /* Ends what is overdue; the milliseconds until the next one may be, at most limit_ms. */
 int requests_expire(struct requests *requests, struct bus *bus, int limit_ms);
+/* A request with its strings and body in one piece of memory. Any thread. */
+struct request *request_new(const struct rpc_request *wanted, rpc_done_fn *done, void *arg);
 /* Ends one request that was never sent. */
 void request_end(struct request *request, enum code code, const char *message);
 

@@ -25,6 +25,44 @@ static struct metric request_metrics[] = {
 };
 enum { REQUESTS, TIMED_OUT, LATE, IN_FLIGHT };
 
+static const char *copy_part(char **at, const char *text)
+{
+	char *copy = *at;
+	size_t size;
+
+	if (!text)
+		return NULL;
+	size = strlen(text) + 1;
+	memcpy(copy, text, size);
+	*at += size;
+	return copy;
+}
+
+static size_t part_size(const char *text)
+{
+	return text ? strlen(text) + 1 : 0;
+}
+
+struct request *request_new(const struct rpc_request *wanted, rpc_done_fn *done, void *arg)
+{
+	size_t strings = part_size(wanted->routing_key) + part_size(wanted->message_id) +
+			 part_size(wanted->traceparent) + part_size(wanted->client);
+	struct request *request = must_zalloc(sizeof(*request) + strings + wanted->body_len);
+	char *at = (char *)(request + 1);
+
+	request->done = done;
+	request->arg = arg;
+	request->sent_ms = clock_ms();
+	request->deadline_ms = request->sent_ms + wanted->timeout_ms;
+	request->routing_key = copy_part(&at, wanted->routing_key);
+	request->message_id = copy_part(&at, wanted->message_id);
+	request->traceparent = copy_part(&at, wanted->traceparent);
+	request->client = copy_part(&at, wanted->client);
+	request->body = memcpy(at, wanted->body, wanted->body_len);
+	request->body_len = wanted->body_len;
+	return request;
+}
+
 void request_end(struct request *request, enum code code, const char *message)
 {
 	request->done(request->arg, code, NULL, 0, message);

@@ -159,7 +159,7 @@ void token_keys_write(const struct token_keys *keys, struct text *out)
  * text said and the key that had signed it, which is so for ever; whether that key is still honoured, and the time, are looked at anew.
  * The digest's own secret keeps others from choosing a slot.
  */
-#define BUCKETS 2048
+#define BUCKETS 1024
 #define BUCKET_SLOTS 4
 #define DIGEST_LEN 16
 

@@ -47,12 +47,12 @@ static struct {
 
 /* ---- places ---- */
 
-/* A quarter of the handler threads, at least one where there are two, is kept for commands that do not hash. */
+/* Two handler threads are kept for commands that do not hash: those are quick, or taken in batches. */
 static int64_t places_max(void)
 {
 	int64_t threads = common_settings.max_concurrent_tasks;
 
-	return threads > 1 ? threads - (threads + 3) / 4 : 1;
+	return threads > 2 ? threads - 2 : 1;
 }
 
 int password_enter(struct password_place *place, struct error *err)

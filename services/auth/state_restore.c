@@ -6,18 +6,15 @@
 #include "auth_settings.h"
 #include "clock.h"
 #include "log.h"
-#include "service.h"
 
 #define ROUTING_KEY "state-backup.restore_full_state"
 
-/* While state-backup does not answer in time, only a few threads at once may wait to see whether it does again. */
+/* While state-backup does not answer in time, only one thread at once waits to see whether it does again. */
 static _Atomic int64_t waiting, silent_until_ms;
 
 static bool may_wait(void)
 {
-	int64_t threads = common_settings.max_concurrent_tasks;
-
-	return atomic_fetch_add(&waiting, 1) < (threads + 3) / 4 || clock_ms() >= atomic_load(&silent_until_ms);
+	return atomic_fetch_add(&waiting, 1) == 0 || clock_ms() >= atomic_load(&silent_until_ms);
 }
 
 bool state_restore(struct call *call, int64_t char_id)

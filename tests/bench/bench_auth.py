@@ -19,7 +19,7 @@ from lib.stack import Stack
 
 REQUESTS = int(os.environ.get("BENCH_REQUESTS", 100_000))
 RUNS = int(os.environ.get("BENCH_RUNS", 3))
-TOKENS = int(os.environ.get("BENCH_TOKENS", 5000))
+TOKENS = int(os.environ.get("BENCH_TOKENS", 2000))
 WINDOW = 256
 HASHING_S = 5
 

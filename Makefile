@@ -208,13 +208,18 @@ $(OUT)/tests/bare_amqp: $(OUT)/obj/tests/bench/bare_amqp.o
 	@echo "  LINK  $@"
 	@$(LINK) -o $@ $^ $(LIBS)
 
+$(OUT)/tests/bare_http: $(OUT)/obj/tests/bench/bare_http.o
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	@$(LINK) -o $@ $^ $(LIBS)
+
 # What the benches measure of common/ without any server.
 $(OUT)/tests/token_check: $(OUT)/obj/tests/bench/token_check.o $(LIBRARIES)
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"
 	@$(LINK) -o $@ $(filter %.o,$^) $(LIBRARIES) $(LIBS)
 
-build: $(OUT)/tests/garrison-fixture $(OUT)/tests/bare_amqp $(OUT)/tests/token_check
+build: $(OUT)/tests/garrison-fixture $(OUT)/tests/bare_amqp $(OUT)/tests/bare_http $(OUT)/tests/token_check
 
 # What people type ----------------------------------------------------------------------------------------------------
 

@@ -162,7 +162,7 @@ static void push_entry(struct push *push, const struct due *due)
 }
 
 static int push_dues(struct kv *kv, const char *side, const char *old_cursor, const char *new_cursor,
-	const struct due *dues, size_t n, int64_t *answer, struct error *err)
+	const struct due *dues, size_t n, struct error *err)
 {
 	const size_t n_keys = 1 + CATEGORY_COUNT, most = n_keys + 3 + CATEGORY_COUNT + n;
 	CLEANUP(kv_answers_release) struct kv_answers answers = { 0 };
@@ -193,30 +193,20 @@ static int push_dues(struct kv *kv, const char *side, const char *old_cursor, co
 				push_entry(&push, due);
 		}
 	kv_queue_script(kv, &push_script, n_keys, push.n, push.arguments, NULL);
-	if (kv_sync(kv, &answers, err) || kv_check(&answers, err))
-		return -1;
-	*answer = kv_integer(kv_at(&answers, 0), 0);
-	return 0;
+	return kv_sync(kv, &answers, err) || kv_check(&answers, err) ? -1 : 0;
 }
 
-int queue_push(struct kv *kv, const struct queue_state *state, const struct due *dues, size_t n, bool *moved,
-	struct error *err)
+int queue_push(struct kv *kv, const struct queue_state *state, const struct due *dues, size_t n, struct error *err)
 {
 	char cursor[QUEUE_CURSOR_MAX];
-	int64_t answer;
 
 	snprintf(cursor, sizeof(cursor), "%" PRId64 ":%" PRId64, dues[n - 1].due_us, dues[n - 1].player_id);
-	if (push_dues(kv, "R", state->cursor, cursor, dues, n, &answer, err))
-		return -1;
-	*moved = answer == 1;
-	return 0;
+	return push_dues(kv, "R", state->cursor, cursor, dues, n, err);
 }
 
 int queue_push_lost(struct kv *kv, const struct due *dues, size_t n, struct error *err)
 {
-	int64_t answer;
-
-	return push_dues(kv, "L", "", "", dues, n, &answer, err);
+	return push_dues(kv, "L", "", "", dues, n, err);
 }
 
 int queue_take(struct kv *kv, int first_category, size_t max, struct due *dues, size_t *n, size_t *unreadable,

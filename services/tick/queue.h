@@ -40,11 +40,10 @@ int queue_look(
 	struct kv *kv, int64_t sweep_pause_ms, int64_t interval_ms, struct queue_state *state, struct error *err);
 
 /*
- * Queues n due ticks, in order of (due, player), behind the others and moves the cursor to the last of them, unless somebody has moved
- * it since state was read: then nothing is done and *moved is false.
+ * Queues n due ticks, one at least, in order of (due, player), behind the others and moves the cursor to the last of them; nothing is
+ * done when somebody has moved the cursor since state was read, for he has queued them.
  */
-int queue_push(struct kv *kv, const struct queue_state *state, const struct due *dues, size_t n, bool *moved,
-	struct error *err);
+int queue_push(struct kv *kv, const struct queue_state *state, const struct due *dues, size_t n, struct error *err);
 /* Queues n ticks that were lost on the way before all others, in their order. */
 int queue_push_lost(struct kv *kv, const struct due *dues, size_t n, struct error *err);
 /* Forgets the cursor: the next scheduler begins anew with the oldest due session. */

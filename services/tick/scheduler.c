@@ -79,7 +79,6 @@ static int queue_due(
 {
 	CLEANUP(pg_rows_release) struct pg_rows rows = { 0 };
 	struct pg_params params = { 0 };
-	bool moved;
 	size_t n;
 	int failed;
 
@@ -94,7 +93,7 @@ static int queue_due(
 		return -1;
 	n = read_dues(&rows, dues);
 	*more = rows.n == PAGE;
-	return n > 0 ? queue_push(call->kv, state, dues, n, &moved, err) : 0;
+	return n > 0 ? queue_push(call->kv, state, dues, n, err) : 0;
 }
 
 /*

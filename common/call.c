@@ -8,6 +8,7 @@
 #include "dispatch.h"
 #include "naming.h"
 #include "publisher.h"
+#include "service.h"
 
 #define SCRATCH_BASE ((size_t)16 << 20)
 #define SCRATCH_PER_BYTE 16
@@ -89,10 +90,20 @@ static void add_to_outbox(struct call *call, const char *exchange, const char *r
 	call->outbox_last = out;
 }
 
+static bool is_described(const struct service *service, const char *event)
+{
+	for (size_t i = 0; i < service->n_events; i++)
+		if (strcmp(service->events[i].name, event) == 0)
+			return true;
+	return false;
+}
+
 void publish_event_json(struct call *call, const char *event, const char *message_id, const struct text *body)
 {
 	char routing_key[BROKER_NAME_MAX];
 
+	if (!is_described(call->service, event))
+		BUG("the event %s is not in the table of %s", event, call->service->name);
 	add_to_outbox(call, EXCHANGE_EVENTS, name_routing_key(call->service->name, event, routing_key), message_id,
 		false, body);
 }

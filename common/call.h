@@ -98,7 +98,7 @@ static inline const void *call_args(const struct call *call)
 }
 
 /*
- * Queues the event <service>.<event>, published with broker confirm after the handler returned DONE and before the message is
+ * Queues the event <service>.<event>, which the service's table must name, published with broker confirm after the handler returned DONE and before the message is
  * acked. message_id must be the same on every repeat. The body is copied into the call's scratch.
  */
 void publish_event(

@@ -65,11 +65,15 @@ static const char *setting_unit(const struct field *field)
 
 static void setting_json(const struct field *field, struct text *out)
 {
+	CLEANUP(text_release) struct text accepts = { 0 };
+
+	setting_in_words(field, &accepts);
 	json_open(out, '{');
 	json_key_string(out, "name", field_name(field));
 	json_key_string(out, "type", setting_type(field));
 	json_key_string(out, "default", field->preset);
 	json_key_string(out, "unit", setting_unit(field));
+	json_key_string(out, "accepts", text_str(&accepts));
 	if (field->n_choices) {
 		json_key(out, "choices");
 		json_open(out, '[');
@@ -117,6 +121,62 @@ static void command_json(
 	json_close(out, '}');
 }
 
+static void events_json(const struct service *service, struct text *out)
+{
+	json_key(out, "events");
+	json_open(out, '[');
+	for (size_t i = 0; i < service->n_events; i++) {
+		json_open(out, '{');
+		json_key_string(out, "name", service->events[i].name);
+		json_key_string(out, "help", service->events[i].help);
+		json_key(out, "body");
+		schema_describe(service->events[i].body, out);
+		json_close(out, '}');
+	}
+	json_close(out, ']');
+}
+
+static void timers_json(const struct service *service, struct text *out)
+{
+	json_key(out, "timers");
+	json_open(out, '[');
+	for (size_t i = 0; i < service->n_timers; i++) {
+		json_open(out, '{');
+		json_key_string(out, "name", service->timers[i].name);
+		json_key_string(out, "help", service->timers[i].help);
+		json_close(out, '}');
+	}
+	json_close(out, ']');
+}
+
+static void json_key_part(struct text *out, const char *key, const char *part, size_t len)
+{
+	CLEANUP(text_release) struct text value = { 0 };
+
+	text_add(&value, part, len);
+	json_key_string(out, key, text_str(&value));
+}
+
+/* From the "# HELP name text" and "# TYPE name type" lines of a page of metrics, which always come in pairs. */
+static void metrics_json(const char *page, struct text *out)
+{
+	json_key(out, "metrics");
+	json_open(out, '[');
+	for (const char *line = strstr(page, "# HELP "); line; line = strstr(line, "# HELP ")) {
+		const char *name = line + strlen("# HELP "), *help = name + strcspn(name, " ") + 1;
+		size_t len = (size_t)(help - 1 - name);
+		const char *type = strstr(help, "# TYPE ") + strlen("# TYPE ") + len + 1;
+
+		json_open(out, '{');
+		json_key_part(out, "name", name, len);
+		json_key_part(out, "type", type, strcspn(type, "\n"));
+		json_key_part(out, "help", help, strcspn(help, "\n"));
+		json_close(out, '}');
+		line = type;
+	}
+	json_close(out, ']');
+}
+
 static void rungs_json(const struct service *service, const char *delays, struct text *out)
 {
 	char name[BROKER_NAME_MAX], delay[DURATION_TEXT_MAX];
@@ -150,8 +210,8 @@ static void queues_json(
 	json_close(out, ']');
 }
 
-void describe_json(
-	const struct service *service, const struct settings_group *groups, size_t n_groups, struct text *out)
+void describe_json(const struct service *service, const struct settings_group *groups, size_t n_groups,
+	const char *metrics, struct text *out)
 {
 	json_open(out, '{');
 	json_key_string(out, "service", service->name);
@@ -163,15 +223,9 @@ void describe_json(
 	for (size_t i = 0; i < service->n_commands; i++)
 		command_json(&service->commands[i], groups, n_groups, out);
 	json_close(out, ']');
-	json_key(out, "timers");
-	json_open(out, '[');
-	for (size_t i = 0; i < service->n_timers; i++) {
-		json_open(out, '{');
-		json_key_string(out, "name", service->timers[i].name);
-		json_key_string(out, "help", service->timers[i].help);
-		json_close(out, '}');
-	}
-	json_close(out, ']');
+	events_json(service, out);
+	timers_json(service, out);
+	metrics_json(metrics, out);
 	queues_json(service, groups, n_groups, out);
 	json_close(out, '}');
 	text_char(out, '\n');

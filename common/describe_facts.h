@@ -13,6 +13,8 @@ struct command_facts {
 
 /* Main thread. */
 struct command_facts command_facts(const struct command *command, const struct settings_group *groups, size_t n_groups);
+/* What a setting takes, in words: "duration, 1ms to 1h". Main thread. */
+void setting_in_words(const struct field *field, struct text *out);
 /* The default of a setting as its table spells it, or NULL. Main thread. */
 const char *setting_preset(const struct settings_group *groups, size_t n_groups, const char *name);
 

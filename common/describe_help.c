@@ -149,8 +149,14 @@ static void kind_in_words(const struct field *field, bool setting, struct text *
 /* The fields below a row are shown indented under it; this is where they begin, NULL for a row without any. */
 static const struct schema *below(const struct field *field, size_t *from)
 {
+	const struct field *bare;
+
 	*from = field->kind == FIELD_MAP ? 1 : 0;
-	return field->of && !schema_bare(field->of, *from) ? field->of : NULL;
+	bare = field->of ? schema_bare(field->of, *from) : NULL;
+	if (!bare)
+		return field->of;
+	*from = 0;
+	return bare->kind == FIELD_OBJECT ? bare->of : NULL;
 }
 
 static size_t widest_name(const struct schema *schema, size_t from, size_t indent)
@@ -232,6 +238,11 @@ static void command_help(
 
 /* Settings --------------------------------------------------------------------------------------------------------- */
 
+void setting_in_words(const struct field *field, struct text *out)
+{
+	kind_in_words(field, true, out);
+}
+
 static void setting_help(const struct field *field, size_t name_width, size_t preset_width, struct text *out)
 {
 	CLEANUP(text_release) struct text words = { 0 };
@@ -269,18 +280,31 @@ static void settings_help(const struct settings_group *groups, size_t n_groups, 
 			setting_help(&groups[g].schema->fields[i], name_width, preset_width, out);
 }
 
+static void event_help(const struct service_event *event, struct text *out)
+{
+	text_printf(out, "\n  %s\n", event->name);
+	wrapped(out, 0, 4, event->help);
+	fields_help("tells", event->body, false, out);
+}
+
 void describe_help(
 	const struct service *service, const struct settings_group *groups, size_t n_groups, struct text *out)
 {
 	text_printf(out, "garrison-%s: ", service->name);
 	text_printf(out, "%s\n\n", service->summary);
 	text_printf(out, "Usage: garrison-%s [NAME=value ...]\n", service->name);
-	text_printf(out, "       garrison-%s --help | --describe | --version | --healthcheck [NAME=value ...]\n",
-		service->name);
+	text_printf(out, "       garrison-%s --help | --describe | --version", service->name);
+	if (service->front && service->front->option)
+		text_printf(out, " | %s", service->front->option);
+	text_printf(out, "\n       garrison-%s --healthcheck [NAME=value ...]\n", service->name);
 	if (service->n_commands)
 		text_printf(out, "\nCommands (routing key %s.<command>)\n", service->name);
 	for (size_t i = 0; i < service->n_commands; i++)
 		command_help(&service->commands[i], groups, n_groups, out);
+	if (service->n_events)
+		text_printf(out, "\nEvents (exchange game.events, routing key %s.<event>)\n", service->name);
+	for (size_t i = 0; i < service->n_events; i++)
+		event_help(&service->events[i], out);
 	if (service->n_timers)
 		text_str_add(out, "\nBy itself\n");
 	for (size_t i = 0; i < service->n_timers; i++) {

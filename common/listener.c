@@ -356,8 +356,12 @@ struct listener *listener_new(const struct service *service, struct bus *bus)
 	pthread_mutex_init(&listener->mutex, NULL);
 	name_queue(service->name, listener->queue);
 	name_rpc_queue(service->name, listener->rpc_queue);
-	metrics_register(listener_metrics, N_LISTENER_METRICS);
 	return listener;
+}
+
+void listener_count(void)
+{
+	metrics_register(listener_metrics, N_LISTENER_METRICS);
 }
 
 void listener_start(struct listener *listener, struct workers *workers)

@@ -17,6 +17,8 @@ struct listener;
 /* Where workers hand finished jobs back. Valid from listener_new() on. */
 const struct job_sink *listener_sink(struct listener *listener);
 
+/* Makes its counters part of /metrics. At start, once. */
+void listener_count(void);
 /* A listener over a bus of its own (taken over). Nothing runs yet. Main thread. */
 struct listener *listener_new(const struct service *service, struct bus *bus);
 /* Begins to consume; connects by itself whenever there is no connection. workers outlives it. Main thread. */

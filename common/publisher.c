@@ -346,6 +346,12 @@ static void *publisher_main(void *arg)
 
 /* ---- for other threads ---- */
 
+void publisher_count(void)
+{
+	metrics_register(publisher_metrics, ARRAY_LEN(publisher_metrics));
+	requests_count();
+}
+
 struct publisher *publisher_start(const char *urls, const char *connection_name, struct error *err)
 {
 	struct bus *bus = bus_new(urls, connection_name, err);
@@ -363,7 +369,6 @@ struct publisher *publisher_start(const char *urls, const char *connection_name,
 	outgoing_queue_init(&publisher->replies);
 	pthread_mutex_init(&publisher->mutex, NULL);
 	requests_init(&publisher->requests);
-	metrics_register(publisher_metrics, ARRAY_LEN(publisher_metrics));
 	if (publisher->wake_fd < 0 || pthread_create(&publisher->thread, NULL, publisher_main, publisher))
 		BUG("cannot start the publisher");
 	return publisher;

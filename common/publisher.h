@@ -56,6 +56,8 @@ const char *outgoing_bytes(struct outgoing *out, const char *bytes, size_t len);
 /* Appends a header; text copied, or NULL for a number. */
 void outgoing_header(struct outgoing *out, const char *name, const char *text, int64_t number);
 
+/* Makes its counters part of /metrics. At start, once. */
+void publisher_count(void);
 /* Starts the thread; it connects by itself, again and again. urls outlives it. NULL: err (a bad URL). Main thread. */
 struct publisher *publisher_start(const char *urls, const char *connection_name, struct error *err);
 /* Publishes what is left until the deadline, then ends the thread and frees; what was not confirmed is told so. Main thread. */

@@ -90,6 +90,8 @@ struct requests {
 /* Once, before the thread; requests is zeroed. */
 void requests_init(struct requests *requests);
 void requests_release(struct requests *requests);
+/* Makes its counters part of /metrics. At start, once, the main thread. */
+void requests_count(void);
 /* A new connection: begins to consume direct replies. 0/-1. */
 int requests_connected(struct requests *requests, struct bus *bus, struct error *err);
 /* Ends every request in flight with unavailable. */

@@ -97,6 +97,10 @@ void requests_release(struct requests *requests)
 void requests_init(struct requests *requests)
 {
 	requests->first_free = NO_SLOT;
+}
+
+void requests_count(void)
+{
 	metrics_register(request_metrics, ARRAY_LEN(request_metrics));
 }
 

@@ -68,19 +68,49 @@ static void check_tables(const struct service *service)
 		if (!command->handle == !command->handle_batch || (command->handle_batch && !command->batch_max))
 			BUG("command %s: one handler, and a batch_max for a batch", command->name);
 	}
+	for (size_t i = 0; i < service->n_events; i++)
+		schema_check(service->events[i].body);
 }
 
-static int describe(const struct service *service, bool json)
+static int print(const struct text *out)
+{
+	return fwrite(out->bytes, 1, out->len, stdout) == out->len && fflush(stdout) == 0 ? 0 : EXIT_INTERNAL;
+}
+
+/* Every counter there is, so that --describe knows of it before anything has started. */
+static void count_everything(const struct service *service)
+{
+	dispatch_setup(service);
+	publisher_count();
+	if (service->n_commands)
+		listener_count();
+	if (service->n_metrics)
+		metrics_register(service->metrics, service->n_metrics);
+}
+
+static void write_metrics(struct text *out);
+
+static int describe(const struct service *service, const char *option)
 {
 	CLEANUP(text_release) struct text out = { 0 };
+	CLEANUP(text_release) struct text metrics = { 0 };
 	struct settings_group groups[2];
 	size_t n = settings_groups(service, groups);
 
-	if (json)
-		describe_json(service, groups, n, &out);
-	else
+	if (service->front && service->front->option && strcmp(option, service->front->option) == 0) {
+		service->front->document(&out);
+	} else if (strcmp(option, "--help") == 0) {
 		describe_help(service, groups, n, &out);
-	return fwrite(text_str(&out), 1, out.len, stdout) == out.len && fflush(stdout) == 0 ? 0 : EXIT_INTERNAL;
+	} else if (strcmp(option, "--describe") == 0) {
+		count_everything(service);
+		write_metrics(&metrics);
+		describe_json(service, groups, n, text_str(&metrics), &out);
+	} else if (strcmp(option, "--version") == 0) {
+		text_printf(&out, "garrison-%s %s\n", service->name, GARRISON_VERSION);
+	} else {
+		return -1;
+	}
+	return print(&out);
 }
 
 static int check_urls(struct error *err)
@@ -171,10 +201,10 @@ static void write_metrics(struct text *out)
 	dispatch_metrics(out);
 	if (process.service->front && process.service->front->metrics)
 		process.service->front->metrics(out);
+	metrics_head(out, "up", "1 while the server answers", "gauge");
 	if (!atomic_load(&process.running))
 		return;
 	down = workers_down(process.workers);
-	metrics_head(out, "up", "1 while the server answers", "gauge");
 	write_up(out, "rabbitmq",
 		publisher_is_up(process.publisher) && (!process.listener || listener_is_up(process.listener)));
 	if (process.service->needs & NEEDS_POSTGRES)
@@ -327,9 +357,7 @@ static void set_up_process(const struct service *service)
 	/* Two arenas do for a handful of threads; glibc's default is eight a core, each with memory of its own. */
 	mallopt(M_ARENA_MAX, 2);
 	log_setup((enum log_level)common_settings.log_level, service->name, process.name);
-	dispatch_setup(service);
-	if (service->n_metrics)
-		metrics_register(service->metrics, service->n_metrics);
+	count_everything(service);
 }
 
 int service_main(const struct service *service, int argc, char **argv)
@@ -344,12 +372,11 @@ int service_main(const struct service *service, int argc, char **argv)
 	if (sodium_init() < 0)
 		return EXIT_INTERNAL;
 	check_tables(service);
-	if (argc == 2 && strcmp(argv[1], "--help") == 0)
-		return describe(service, false);
-	if (argc == 2 && strcmp(argv[1], "--describe") == 0)
-		return describe(service, true);
-	if (argc == 2 && strcmp(argv[1], "--version") == 0)
-		return printf("garrison-%s %s\n", service->name, GARRISON_VERSION) > 0 ? 0 : EXIT_INTERNAL;
+	if (argc == 2) {
+		status = describe(service, argv[1]);
+		if (status >= 0)
+			return status;
+	}
 	for (int i = first; i < argc; i++)
 		if (argv[i][0] == '-')
 			return usage_error(service,

@@ -41,6 +41,13 @@ struct command {
 	.handle_batch = _Generic(&(id), handle_batch_fn *: (id), default: NULL), __VA_ARGS__ }
 /* clang-format on */
 
+/* What a service tells of its own accord, on game.events as <service>.<name>. Nothing but these can be published there. */
+struct service_event {
+	const char *name;
+	const char *help;
+	const struct schema *body;
+};
+
 /*
  * Work that nobody sends: run in a thread of its own with stores of its own, as a call without a message. Returns the milliseconds
  * until its next run (0: at once). What it publishes goes out when it returns, or at publish_flush(). A failing run logs by itself
@@ -59,7 +66,10 @@ struct front {
 	int (*start)(struct error *err);    /* the broker and stores are up: begin to take requests */
 	void (*drain)(int64_t deadline_ms); /* take no more, answer what is in flight */
 	void (*stop)(void);
-	void (*metrics)(struct text *out); /* more of /metrics, on the admin port's thread; NULL for none */
+	/* More of /metrics, on the admin port's thread, and, before anything has started, its heads alone; NULL for none. */
+	void (*metrics)(struct text *out);
+	const char *option;		    /* "--openapi": prints what the front says of itself; NULL for none */
+	void (*document)(struct text *out); /* that, written without any server */
 };
 
 enum needs { NEEDS_REDIS = 1, NEEDS_POSTGRES = 2 };
@@ -76,6 +86,8 @@ struct service {
 	size_t n_commands;
 	const struct timer *timers;
 	size_t n_timers;
+	const struct service_event *events;
+	size_t n_events;
 	struct metric *metrics;
 	size_t n_metrics;
 	const struct front *front;

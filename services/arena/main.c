@@ -40,6 +40,8 @@ static const struct service arena = {
 	.n_commands = ARRAY_LEN(commands),
 	.timers = timers,
 	.n_timers = ARRAY_LEN(timers),
+	.events = arena_events,
+	.n_events = ARRAY_LEN(arena_events),
 	.metrics = arena_metrics,
 	.n_metrics = ARRAY_LEN(arena_metrics),
 };

@@ -27,9 +27,9 @@ struct match_found {
 	struct uuid session_id;
 };
 static const struct field match_found_fields[] = {
-	FIELD(struct match_found, char_id, .required = true),
-	FIELD(struct match_found, opponent_id, .required = true),
-	FIELD(struct match_found, session_id, .required = true),
+	FIELD(struct match_found, char_id, .required = true, .help = "whom this tells of his match"),
+	FIELD(struct match_found, opponent_id, .required = true, .help = "whom he meets"),
+	FIELD(struct match_found, session_id, .required = true, .help = "the fight's session"),
 };
 static const struct schema match_found_schema = SCHEMA(
 	struct match_found, match_found_fields, .name = "arena.match_found");
@@ -39,11 +39,17 @@ struct request_expired {
 	const char *mode;
 };
 static const struct field request_expired_fields[] = {
-	FIELD(struct request_expired, char_id, .required = true),
-	FIELD(struct request_expired, mode, .required = true),
+	FIELD(struct request_expired, char_id, .required = true, .help = "who waited"),
+	FIELD(struct request_expired, mode, .required = true, .help = "the mode he waited in"),
 };
 static const struct schema request_expired_schema = SCHEMA(
 	struct request_expired, request_expired_fields, .name = "arena.request_expired");
+
+const struct service_event arena_events[ARENA_EVENTS] = {
+	{ "battle_created", "Two characters were matched; once a battle", &battle_schema },
+	{ "match_found", "The same for each of the two", &match_found_schema },
+	{ "request_expired", "A request ended without a match", &request_expired_schema },
+};
 
 /* Where this worker's sweep stands; one timer thread. */
 static int64_t sweep_next;

@@ -34,10 +34,14 @@ struct event {
 	struct opt_int char_id;
 };
 static const struct field event_fields[] = {
-	FIELD(struct event, account_id, .required = true),
-	FIELD(struct event, char_id, .nullable = true),
+	FIELD(struct event, account_id, .required = true, .help = "the account"),
+	FIELD(struct event, char_id, .nullable = true, .help = "the character that the login acts for"),
 };
 static const struct schema event_schema = SCHEMA(struct event, event_fields, .name = "auth.logged_in");
+
+const struct service_event auth_events[AUTH_EVENTS] = {
+	{ "logged_in", "An account has proved itself and has a new login", &event_schema },
+};
 
 static struct opt_int char_id_of(const struct login_session *session)
 {

@@ -6,6 +6,8 @@
 #include "service.h"
 
 extern const struct schema logged_in_schema;
+#define AUTH_EVENTS 1
+extern const struct service_event auth_events[AUTH_EVENTS];
 
 /* Queues auth.logged_in for a login just opened. The call's thread. */
 void publish_logged_in(struct call *call, const struct login_session *session);

@@ -2,6 +2,7 @@
 #include "change_password.h"
 #include "create_character.h"
 #include "keyring.h"
+#include "logged_in.h"
 #include "login.h"
 #include "login_telegram.h"
 #include "logout.h"
@@ -47,6 +48,8 @@ static const struct service auth = {
 	.n_commands = ARRAY_LEN(commands),
 	.timers = timers,
 	.n_timers = ARRAY_LEN(timers),
+	.events = auth_events,
+	.n_events = ARRAY_LEN(auth_events),
 };
 
 int main(int argc, char **argv)

@@ -54,6 +54,47 @@ static const struct field result_fields[] = {
 };
 const struct schema fight_result_schema = SCHEMA(struct fight_result, result_fields, .name = "fight result");
 
+/* The event in the shape of structs; fight_event_write() writes it without making them. */
+struct told_result {
+	int64_t char_id;
+	struct fight_result result;
+};
+static const struct field told_result_fields[] = {
+	FIELD(struct told_result, char_id, .help = "a character who was in the fight"),
+	FIELD(struct told_result, result, .as = "", .required = true, .of = &fight_result_schema),
+};
+static const struct schema told_result_schema = SCHEMA(struct told_result, told_result_fields, .name = "told result");
+
+struct told_shortfall {
+	int64_t char_id;
+	int64_t inventory_id;
+	const char *item_template_id;
+	int64_t missing;
+};
+static const struct field told_shortfall_fields[] = {
+	FIELD(struct told_shortfall, char_id, .required = true, .help = "who was to consume it"),
+	FIELD(struct told_shortfall, inventory_id, .required = true, .help = "the row named in the document"),
+	FIELD(struct told_shortfall, item_template_id, .required = true, .help = "the template named in the document"),
+	FIELD(struct told_shortfall, missing, .required = true, .help = "pieces that were not there"),
+};
+static const struct schema told_shortfall_schema = SCHEMA(
+	struct told_shortfall, told_shortfall_fields, .name = "shortfall");
+
+struct fight_event {
+	struct uuid session_id;
+	struct map participants;
+	struct list shortfalls;
+};
+static const struct field fight_event_fields[] = {
+	FIELD(struct fight_event, session_id, .required = true, .help = "the fight"),
+	FIELD(struct fight_event, participants, .required = true, .of = &told_result_schema,
+		.help = "what each brought home"),
+	FIELD(struct fight_event, shortfalls, .required = true, .of = &told_shortfall_schema,
+		.help = "what was to be consumed and was not there"),
+};
+const struct schema fight_event_schema = SCHEMA(
+	struct fight_event, fight_event_fields, .name = "combat-settlement.settled");
+
 /* ---- from the document ---- */
 
 static const struct item_name *find_name(const struct item_names *names, const char *id)

@@ -71,7 +71,9 @@ struct fight_summary fight_summary_of(
 const struct fight_share *fight_summary_find(const struct fight_summary *summary, int64_t char_id);
 struct fight_result fight_result_of(const struct fight_summary *summary, const struct fight_share *share);
 
-/* Appends the event's body: {"session_id", "participants": {id: result}, "shortfalls"}; shortfalls is a JSON array. Any thread. */
+/* The event's body: {"session_id", "participants": {id: result}, "shortfalls"}. */
+extern const struct schema fight_event_schema;
+/* Appends it; shortfalls is a JSON array as it is kept in the history. Any thread. */
 void fight_event_write(
 	const struct fight_summary *summary, const char *shortfalls, size_t shortfalls_len, struct text *out);
 

@@ -30,6 +30,8 @@ static const struct service combat_settlement = {
 		       "-c enable_mergejoin=off -c jit=off -c lock_timeout=1500ms",
 	.commands = commands,
 	.n_commands = ARRAY_LEN(commands),
+	.events = combat_events,
+	.n_events = ARRAY_LEN(combat_events),
 };
 
 int main(int argc, char **argv)

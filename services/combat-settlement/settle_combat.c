@@ -11,6 +11,10 @@
 #include "settlement.h"
 
 #define EVENT_SETTLED "settled"
+
+const struct service_event combat_events[COMBAT_EVENTS] = {
+	{ EVENT_SETTLED, "A fight's effects are in; once more on every replay", &fight_event_schema },
+};
 #define COMMAND_BACKUP "state-backup.backup_full_state"
 #define MESSAGE_ID_MAX 96
 /* Fights in one round trip to Redis. */

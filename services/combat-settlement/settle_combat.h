@@ -14,4 +14,7 @@ struct settle_combat_result {
 extern const struct schema settle_combat_result;
 handle_batch_fn settle_combat;
 
+#define COMBAT_EVENTS 1
+extern const struct service_event combat_events[COMBAT_EVENTS];
+
 #endif

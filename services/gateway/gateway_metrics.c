@@ -28,7 +28,6 @@ static struct route_metrics *by_route;
 void gateway_metrics_init(void)
 {
 	by_route = must_zalloc((n_routes + 1) * sizeof(*by_route));
-	metrics_register(gateway_metrics, ARRAY_LEN(gateway_metrics));
 }
 
 void gateway_metrics_release(void)
@@ -54,10 +53,8 @@ void gateway_metrics_write(struct text *out)
 {
 	char labels[160];
 
-	if (!by_route)
-		return;
 	metrics_head(out, "http_requests_total", "Requests answered, by route and class of status", "counter");
-	for (size_t i = 0; i <= n_routes; i++)
+	for (size_t i = 0; by_route && i <= n_routes; i++)
 		for (int class = 1; class < STATUS_CLASSES; class ++) {
 			int64_t n = atomic_load_explicit(&by_route[i].by_class[class], memory_order_relaxed);
 
@@ -68,7 +65,7 @@ void gateway_metrics_write(struct text *out)
 				(long long)n);
 		}
 	metrics_head(out, "http_request_seconds", "From a request's headers to the end of its answer", "histogram");
-	for (size_t i = 0; i <= n_routes; i++) {
+	for (size_t i = 0; by_route && i <= n_routes; i++) {
 		labels_of(i, labels, sizeof(labels));
 		metrics_histogram(out, "http_request_seconds", labels, &by_route[i].duration);
 	}

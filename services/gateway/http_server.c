@@ -14,6 +14,7 @@
 #include "gateway_settings.h"
 #include "listen_address.h"
 #include "log.h"
+#include "openapi.h"
 #include "pages.h"
 #include "request.h"
 
@@ -173,7 +174,7 @@ static struct MHD_Daemon *start_daemon(const struct addrinfo *at)
 		MHD_OPTION_URI_LOG_CALLBACK, target_came, NULL, MHD_OPTION_END);
 }
 
-int http_server_start(struct error *err)
+static int start(struct error *err)
 {
 	struct addrinfo *at;
 	struct error why;
@@ -200,7 +201,7 @@ static void await_answers(int64_t until_ms)
 		clock_sleep_ms(DRAIN_POLL_MS);
 }
 
-void http_server_drain(int64_t deadline_ms)
+static void drain(int64_t deadline_ms)
 {
 	MHD_socket listening;
 
@@ -213,7 +214,7 @@ void http_server_drain(int64_t deadline_ms)
 	await_answers(clock_ms() + LAST_ANSWERS_MS);
 }
 
-void http_server_stop(void)
+static void stop(void)
 {
 	MHD_stop_daemon(TAKE(server.daemon));
 	atomic_store(&server.stopping, true);
@@ -224,7 +225,11 @@ void http_server_stop(void)
 	gateway_settings_release();
 }
 
-void http_server_metrics(struct text *out)
-{
-	gateway_metrics_write(out);
-}
+const struct front http_server = {
+	.start = start,
+	.drain = drain,
+	.stop = stop,
+	.metrics = gateway_metrics_write,
+	.option = "--openapi",
+	.document = openapi_write,
+};

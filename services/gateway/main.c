@@ -1,3 +1,4 @@
+#include "gateway_metrics.h"
 #include "gateway_settings.h"
 #include "guard_timer.h"
 #include "http_server.h"
@@ -46,11 +47,11 @@ const size_t n_routes = ARRAY_LEN(routes);
 static const struct timer timers[] = {
 	{ .name = "guard", .help = "Learns which tokens were revoked", .run = guard_timer_run, .timeout_ms = 800 },
 };
-static const struct front front = { http_server_start, http_server_drain, http_server_stop, http_server_metrics };
 static const struct service gateway = {
 	.name = "gateway", .summary = "HTTP in front of all services", .needs = NEEDS_POSTGRES,
 	.settings = &gateway_settings_schema, .settings_out = &gateway_settings, .prepare = gateway_settings_check,
-	.timers = timers, .n_timers = ARRAY_LEN(timers), .front = &front, .start = guard_timer_start,
+	.timers = timers, .n_timers = ARRAY_LEN(timers), .front = &http_server, .start = guard_timer_start,
+	.metrics = gateway_metrics, .n_metrics = GATEWAY_METRICS,
 };
 /* clang-format on */
 int main(int argc, char **argv)

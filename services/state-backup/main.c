@@ -5,6 +5,7 @@
 #include "drain.h"
 #include "restore_full_state.h"
 #include "restore_page.h"
+#include "restored_event.h"
 #include "settings.h"
 
 static const struct command commands[] = {
@@ -36,6 +37,8 @@ static const struct service state_backup = {
 	.n_commands = ARRAY_LEN(commands),
 	.timers = timers,
 	.n_timers = ARRAY_LEN(timers),
+	.events = state_backup_events,
+	.n_events = ARRAY_LEN(state_backup_events),
 	.metrics = counts,
 	.n_metrics = N_COUNTS,
 };

@@ -7,10 +7,14 @@ struct event {
 	const char *state;
 };
 static const struct field fields[] = {
-	FIELD(struct event, char_id, .required = true),
-	FIELD(struct event, state, .required = true),
+	FIELD(struct event, char_id, .required = true, .help = "the character"),
+	FIELD(struct event, state, .required = true, .help = "the state the cache was given"),
 };
 static const struct schema schema = SCHEMA(struct event, fields, .name = "state-backup.restored");
+
+const struct service_event state_backup_events[STATE_BACKUP_EVENTS] = {
+	{ "restored", "A cache was rebuilt from the database", &schema },
+};
 
 void publish_restored(struct call *call, const struct restore *item)
 {

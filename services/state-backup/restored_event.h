@@ -1,8 +1,11 @@
 #ifndef RESTORED_EVENT_H
 #define RESTORED_EVENT_H
 
-#include "call.h"
 #include "restore.h"
+#include "service.h"
+
+#define STATE_BACKUP_EVENTS 1
+extern const struct service_event state_backup_events[STATE_BACKUP_EVENTS];
 
 /*
  * Queues the event state-backup.restored for an item whose outcome is RESTORED; its message id follows from the call's and the

@@ -34,6 +34,8 @@ static const struct service tick = {
 	.n_commands = ARRAY_LEN(commands),
 	.timers = timers,
 	.n_timers = ARRAY_LEN(timers),
+	.events = tick_events,
+	.n_events = ARRAY_LEN(tick_events),
 	.metrics = tick_metrics,
 	.n_metrics = ARRAY_LEN(tick_metrics),
 };

@@ -1,6 +1,5 @@
 #include "services/tick/tick_event.h"
 
-#include "clock.h"
 #include "log.h"
 #include "services/tick/category.h"
 #include "services/tick/tick_settings.h"
@@ -22,30 +21,49 @@ static const struct pg_statement delete_events = {
 	"DELETE FROM tick_events WHERE seq = ANY ($1)",
 };
 
+struct credited {
+	int64_t char_id;
+	int64_t ticks, xp, gold, items;
+};
+static const struct field credited_fields[] = {
+	FIELD(struct credited, char_id, .required = true, .help = "the character"),
+	FIELD(struct credited, ticks, .required = true, .help = "due times credited"),
+	FIELD(struct credited, xp, .required = true, .help = "experience gained"),
+	FIELD(struct credited, gold, .required = true, .help = "gold gained"),
+	FIELD(struct credited, items, .required = true, .help = "items gained, each counted"),
+};
+static const struct schema credited_schema = SCHEMA(struct credited, credited_fields, .name = "credited");
+
+struct completed {
+	int category;
+	struct timestamp ticked_at;
+	struct list characters;
+};
+static const struct field completed_fields[] = {
+	FIELD(struct completed, category, .required = true, .choices = category_names, .n_choices = CATEGORY_COUNT,
+		.help = "what the sessions are spent on"),
+	FIELD(struct completed, ticked_at, .required = true, .help = "when the ticks were credited"),
+	FIELD(struct completed, characters, .required = true, .of = &credited_schema, .help = "who got what"),
+};
+static const struct schema completed_schema = SCHEMA(struct completed, completed_fields, .name = "tick.completed");
+
+const struct service_event tick_events[TICK_EVENTS] = {
+	{ "completed", "A batch of ticks was credited (only with TICK_EVENTS=on)", &completed_schema },
+};
+
 static void write_body(const struct tick_batch *batch, struct text *body)
 {
-	char now[CLOCK_TEXT_MAX];
+	CLEANUP(release_memory) struct credited *credited = must_alloc(batch->n * sizeof(*credited));
+	struct completed completed = { batch->category, { batch->now_us }, { .items = credited } };
 
-	json_open(body, '{');
-	json_key_string(body, "category", categories[batch->category].name);
-	json_key_string(body, "ticked_at", clock_format(batch->now_us, now));
-	json_key(body, "characters");
-	json_open(body, '[');
 	for (size_t i = 0; i < batch->n; i++) {
 		const struct tick *tick = &batch->ticks[i];
 
-		if (!tick->credited)
-			continue;
-		json_open(body, '{');
-		json_key_int(body, "char_id", tick->player_id);
-		json_key_int(body, "ticks", tick->count);
-		json_key_int(body, "xp", tick->reward.xp);
-		json_key_int(body, "gold", tick->reward.gold);
-		json_key_int(body, "items", tick->reward.items);
-		json_close(body, '}');
+		if (tick->credited)
+			credited[completed.characters.n++] = (struct credited){ tick->player_id, tick->count,
+				tick->reward.xp, tick->reward.gold, tick->reward.items };
 	}
-	json_close(body, ']');
-	json_close(body, '}');
+	schema_write(&completed_schema, &completed, body);
 }
 
 bool tick_event_queue(struct pg *pg, const struct tick_batch *batch)

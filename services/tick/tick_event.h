@@ -5,8 +5,11 @@
 #ifndef TICK_TICK_EVENT_H
 #define TICK_TICK_EVENT_H
 
-#include "call.h"
+#include "service.h"
 #include "services/tick/tick_batch.h"
+
+#define TICK_EVENTS 1
+extern const struct service_event tick_events[TICK_EVENTS];
 
 /* Queues the writing of the batch's event. One result; false, and nothing queued, when events are off or no tick was credited. */
 bool tick_event_queue(struct pg *pg, const struct tick_batch *batch);

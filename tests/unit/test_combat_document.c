@@ -172,6 +172,30 @@ static void a_tombstone_reads_back_as_it_was_written(void)
 	CHECK_HAS(text_str(&text), "\"items_gained\":[{\"item_template_id\":\"wolf_pelt\",\"qty\":1}]");
 }
 
+static void an_event_is_as_its_schema_says(void)
+{
+	static const char shortfalls[] =
+		"[{\"char_id\":101,\"inventory_id\":55,\"item_template_id\":\"hp_pot_small\",\"missing\":2}]";
+	CLEANUP(scratch_release) struct scratch scratch;
+	CLEANUP(text_release) struct text text = { 0 };
+	struct fight_share share = { .char_id = 101, .xp_gained = 5 };
+	struct fight_summary summary = { .session_id = { { 1 } }, .finished_at = { 1 }, .participants = { 1, &share } };
+	struct problems problems = { 0 };
+	struct error err;
+	void *read;
+
+	scratch_init(&scratch, 1 << 20);
+	fight_event_write(&summary, shortfalls, sizeof(shortfalls) - 1, &text);
+	read = scratch_alloc(&scratch, fight_event_schema.size);
+	CHECK_INT(schema_read(&fight_event_schema, json_parse(text.bytes, text.len, &scratch, &err), read, &scratch,
+			  &problems),
+		0);
+	text_reset(&text);
+	schema_write(&fight_event_schema, read, &text);
+	CHECK_HAS(text_str(&text), shortfalls);
+	CHECK_HAS(text_str(&text), "\"participants\":{\"101\":{\"session_id\":");
+}
+
 static const struct check_test tests[] = {
 	CHECK_TEST(reads_the_contracts_example),
 	CHECK_TEST(says_it_in_both_languages),
@@ -179,6 +203,7 @@ static const struct check_test tests[] = {
 	CHECK_TEST(grants_loot_only_where_items_gained_is_absent),
 	CHECK_TEST(names_loot_by_report_then_template_then_id),
 	CHECK_TEST(finds_what_tables_cannot_say),
+	CHECK_TEST(an_event_is_as_its_schema_says),
 	CHECK_TEST(a_tombstone_reads_back_as_it_was_written),
 };
 

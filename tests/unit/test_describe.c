@@ -29,6 +29,9 @@ static int64_t sweep(struct call *call)
 	(void)call;
 	return 1000;
 }
+static const struct service_event events[] = {
+	{ "tried", "Something was tried", &try_all_result },
+};
 static const struct timer timers[] = {
 	{ "sweep", "returns what a dead worker held", sweep, 1, 0 },
 };
@@ -65,6 +68,8 @@ static const struct service service = {
 	.summary = "Try what a service says of itself",
 	.commands = commands,
 	.n_commands = ARRAY_LEN(commands),
+	.events = events,
+	.n_events = ARRAY_LEN(events),
 	.timers = timers,
 	.n_timers = ARRAY_LEN(timers),
 };
@@ -86,11 +91,15 @@ static void help_is_readable(void)
 	CHECK_HAS(help.bytes, "        left     integer, required: the left one\n");
 	CHECK_HAS(help.bytes, "  MAX_ATTEMPTS                5               attempts in all (integer, 1 to 100)\n");
 	CHECK_HAS(help.bytes, "  COMMAND_PROCESSING_TIMEOUT  10s ");
+	CHECK_HAS(help.bytes, "Events (exchange game.events, routing key trial.<event>)\n\n  tried\n    Something was "
+			      "tried\n    tells\n");
 	CHECK_HAS(help.bytes, "sweep                 returns what a dead worker held\n");
 }
 
 static void json_is_json(void)
 {
+	static const char metrics[] = "# HELP garrison_tries_total How often\n# TYPE garrison_tries_total counter\n"
+				      "garrison_tries_total 1\n# HELP up Is it up\n# TYPE up gauge\n";
 	CLEANUP(text_release) struct text json = { 0 };
 	CLEANUP(text_release) struct text part = { 0 };
 	CLEANUP(scratch_release) struct scratch scratch;
@@ -98,7 +107,7 @@ static void json_is_json(void)
 	struct error err;
 
 	scratch_init(&scratch, 1 << 20);
-	describe_json(&service, groups, ARRAY_LEN(groups), &json);
+	describe_json(&service, groups, ARRAY_LEN(groups), metrics, &json);
 	root = json_parse(json.bytes, json.len, &scratch, &err);
 	if (!CHECK(root != NULL))
 		return;
@@ -116,6 +125,9 @@ static void json_is_json(void)
 	CHECK_INT((int64_t)cJSON_GetObjectItemCaseSensitive(command->next, "body_max")->valuedouble, 8 << 20);
 	CHECK_HAS(json.bytes, "{\"name\":\"COMMAND_PROCESSING_TIMEOUT\",\"type\":\"duration\",\"default\":\"10s\","
 			      "\"unit\":\"duration\",");
+	CHECK_HAS(json.bytes, "\"metrics\":[{\"name\":\"garrison_tries_total\",\"type\":\"counter\","
+			      "\"help\":\"How often\"},{\"name\":\"up\",\"type\":\"gauge\",\"help\":\"Is it up\"}]");
+	CHECK_HAS(json.bytes, "\"events\":[{\"name\":\"tried\",\"help\":\"Something was tried\",\"body\":{");
 	CHECK_HAS(json.bytes, "\"timers\":[{\"name\":\"sweep\",\"help\":\"returns what a dead worker held\"}]");
 }
 

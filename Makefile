@@ -12,7 +12,7 @@ MAKEFLAGS += -j$(JOBS)
 endif
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: all build deploy-files build-services deps clean help run test lint fmt bench fuzz fuzz-build unit-tests new-command new-service servers-up servers-down clean-stack FORCE
+.PHONY: all build deploy-files build-services deps clean help run test lint fmt docs bench fuzz fuzz-build unit-tests new-command new-service servers-up servers-down clean-stack FORCE
 
 all: build
 
@@ -279,6 +279,10 @@ fmt:
 	@deploy/local/install-deps.sh lint
 	@clang-format -i $(C_FILES)
 
+# The reference, from what the binaries say of themselves. A test compares it.
+docs: build
+	@/usr/bin/python3 docs/make-reference.py $(OUT)/bin docs/reference
+
 bench:
 	@deploy/local/install-deps.sh test
 	@$(MAKE) --no-print-directory build
@@ -333,6 +337,7 @@ help:
 	@echo 'make lint     format, clang-tidy, warnings of gcc and clang, scripts, house rules; make fmt formats'
 	@echo 'make new-command SERVICE=arena NAME=decline_match | make new-service NAME=guild: write a skeleton'
 	@echo 'make deploy-files    write Dockerfile, compose.yaml and the like from deploy/fleet.list'
+	@echo 'make docs     write docs/reference/ anew, after a change of a command, an event, a setting, a metric, a route or a verb'
 	@echo 'make bench    what it can do on this machine, beside what the bare parts can'
 	@echo 'make fuzz     feed the parsers rubbish, FUZZ_SECONDS=60 each'
 	@echo 'make clean    remove build/; make clean-stack deletes the data of make run'

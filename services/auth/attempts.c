@@ -67,6 +67,7 @@ static int ask(struct call *call, const struct attempt *attempt, const char *ver
 	char numbers[2 + SUBJECTS_MAX][24];
 	size_t n_keys = attempt->n * KEYS_EACH, n = 0;
 	int64_t limit_ms = clock_ms() + REDIS_LIMIT_MS;
+	struct error why;
 
 	snprintf(numbers[0], sizeof(numbers[0]), "%" PRId64, auth_settings.failures_window_ms);
 	snprintf(numbers[1], sizeof(numbers[1]), "%" PRId64, number);
@@ -82,17 +83,16 @@ static int ask(struct call *call, const struct attempt *attempt, const char *ver
 	}
 	kv_set_deadline(call->kv, limit_ms < call->deadline_ms ? limit_ms : call->deadline_ms);
 	kv_queue_script(call->kv, &script, n_keys, n, arguments, NULL);
-	if (kv_sync(call->kv, &answers, err) || kv_check(&answers, err)) {
-		/* Tokens are checked and refreshed without Redis: its loss must not stop this worker. */
-		return error_set(err, CODE_UNAVAILABLE, "attempts cannot be counted: %s", err->text);
-	}
+	/* Tokens are checked and refreshed without Redis: its loss, told as such, would stop this worker. */
+	if (kv_sync(call->kv, &answers, &why) || kv_check(&answers, &why))
+		return error_set(err, CODE_UNAVAILABLE, "attempts cannot be counted: %s", why.text);
 	*answer = kv_integer(kv_at(&answers, 0), 0);
 	return 0;
 }
 
 static int begin(struct call *call, const struct attempt *attempt, struct error *err)
 {
-	int64_t answer;
+	int64_t answer = 0;
 
 	for (;;) {
 		if (ask(call, attempt, "begin", LONGEST_ATTEMPT_MS, &answer, err))

@@ -221,12 +221,12 @@ static void private_keys_are_read_in_each_form(void)
 
 static void other_texts_are_no_private_key(void)
 {
+	static const char x25519_pem[] =
+		"-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VuBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n"
+		"-----END PRIVATE KEY-----";
 	static const char *const cases[] = { "", "x", "AAAA", "1O5y2/kTWErVttjx92n4rTr+fCjL8dT74Jeoj0R1WEI=AAAA",
 		"-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY----------BEGIN PRIVATE KEY-----",
-		"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----",
-		/* An X25519 key. */
-		"-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VuBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n"
-		"-----END PRIVATE KEY-----" };
+		"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----", x25519_pem };
 	unsigned char seed[TOKEN_SEED_LEN] = { 0 };
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++)

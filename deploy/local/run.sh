@@ -187,8 +187,10 @@ print_lines() {
 	fi
 	if [[ -x $bin/garrison-gateway ]]; then
 		cat <<-END
-			. $e; curl -s "http://$GATEWAY_ADDR/system/tick/auto-session/status?player_id=101" -H "Authorization: Bearer \${SERVICE_TOKEN%%,*}"
-			curl -s http://$GATEWAY_ADDR/openapi.json
+			. $e; curl -s http://$GATEWAY_ADDR/system/tick/auto-session/start -H "Authorization: Bearer \${SERVICE_TOKEN%%,*}" -d '{"player_id":102,"active_category":"trade"}'
+			. $e; curl -s "http://$GATEWAY_ADDR/system/tick/auto-session/status?player_id=102" -H "Authorization: Bearer \${SERVICE_TOKEN%%,*}"
+
+			Every route, with a form to try it: http://$GATEWAY_ADDR/docs
 		END
 	fi
 	echo

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "listen_address.h"
+
 #define MINUTE_MS INT64_C(60000)
 #define HOUR_MS INT64_C(3600000)
 #define DAY_MS INT64_C(86400000)
@@ -84,12 +86,23 @@ static int check_origins(struct error *err)
 	return 0;
 }
 
+static int check_address(struct error *err)
+{
+	struct addrinfo *at;
+	struct error why;
+
+	if (listen_address(gateway_settings.address, &at, &why))
+		return error_set(err, CODE_INVALID_PAYLOAD, "GATEWAY_ADDR: %s", why.text);
+	freeaddrinfo(at);
+	return 0;
+}
+
 int gateway_settings_check(struct error *err)
 {
 	const struct setting_word *words = gateway_settings.trusted_proxies.items;
 	size_t n = gateway_settings.trusted_proxies.n;
 
-	if (check_tokens(err) || check_origins(err))
+	if (check_address(err) || check_tokens(err) || check_origins(err))
 		return -1;
 	gateway_settings.networks = must_zalloc((n + 1) * sizeof(*gateway_settings.networks));
 	for (size_t i = 0; i < n; i++)

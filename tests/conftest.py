@@ -2,6 +2,7 @@
 
 GARRISON_BIN          folders of binaries to test, colon-separated; default build/bin
 GARRISON_TEST_STACK   a folder of servers that are up already (make servers-up); default: servers for this run alone
+GARRISON_TEST_USERS   set: every worker runs under broker, database and cache users of its own, with just its rights
 """
 
 import os

@@ -41,7 +41,7 @@ GRANT USAGE ON SEQUENCE characters_id_seq TO "garrison-auth";
 GRANT SELECT, INSERT ON character_stats TO "garrison-auth";
 GRANT SELECT, INSERT, UPDATE, DELETE ON auth_logins TO "garrison-auth";
 GRANT SELECT, INSERT, UPDATE, DELETE ON auth_refresh_tokens TO "garrison-auth";
-GRANT SELECT, INSERT, DELETE ON auth_signing_keys TO "garrison-auth";
+GRANT SELECT, INSERT, UPDATE (retired_at), DELETE ON auth_signing_keys TO "garrison-auth";
 GRANT SELECT, INSERT, DELETE ON auth_character_requests TO "garrison-auth";
 
 DO $$ BEGIN

@@ -52,7 +52,7 @@ class Worker:
         # The kernel ends it with us, so that an interrupted run leaves nothing behind.
         self.process = subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL", stack.binary("garrison-" + service), *arguments],
-            env={**stack.environment, **self.settings},
+            env={**stack.environment, **(stack.users.settings(service) if stack.users else {}), **self.settings},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=descriptor,

@@ -13,6 +13,7 @@ import redis
 from .amqp import Amqp
 from .management import Management
 from .servers import ROOT
+from .users import Users
 from .wait import wait_for
 
 PRIVATE_REDIS_DATABASES = 511  # of the 512 that servers.sh configures; number 0 hands them out
@@ -26,6 +27,7 @@ class Stack:
     def __init__(self, servers, bin_dir):
         self.servers = servers
         self.bin_dir = bin_dir
+        self.users = None  # a Users: each worker runs under its own
         self.name = f"test_{os.getpid()}_{uuid.uuid4().hex[:8]}"
         self.amqp_url = with_path(servers.url("AMQP_URL"), self.name)
         self.api_url = servers.url("RABBITMQ_API_URL")
@@ -46,6 +48,8 @@ class Stack:
         self._create_database()
         if topology:
             self.ctl("topology", "apply")
+        if "GARRISON_TEST_USERS" in os.environ:
+            self.users = Users(self).apply()
         return self
 
     def remove(self):

@@ -12,7 +12,7 @@ MAKEFLAGS += -j$(JOBS)
 endif
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: all build deploy-files build-services deps clean help run test lint fmt docs bench fuzz fuzz-build unit-tests new-command new-service servers-up servers-down clean-stack FORCE
+.PHONY: all build deploy-files build-services deps clean help run demo test lint fmt docs bench fuzz fuzz-build unit-tests new-command new-service servers-up servers-down clean-stack FORCE
 
 all: build
 
@@ -41,7 +41,7 @@ build-services: $(BINARIES)
 # Compiling -----------------------------------------------------------------------------------------------------------
 
 PACKAGES := librabbitmq hiredis libpq libcjson libmicrohttpd libsodium libcurl
-ifneq ($(filter-out deps clean clean-stack help run test lint fmt bench fuzz deploy-files new-command new-service servers-up servers-down,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out deps clean clean-stack help run demo test lint fmt bench fuzz deploy-files new-command new-service servers-up servers-down,$(or $(MAKECMDGOALS),all)),)
 ifneq ($(shell pkg-config --exists $(PACKAGES) && echo yes),yes)
 $(error the libraries are not installed: run "make deps" first)
 endif
@@ -231,6 +231,10 @@ run: deps
 	@$(MAKE) --no-print-directory build
 	@deploy/local/run.sh
 
+# A crowd of players on the fleet of make run. DEMO='--players 200 --rate 1000' changes it.
+demo:
+	@deploy/local/demo.sh $(DEMO)
+
 # One pytest run, so that its closing line counts everything. PYTEST_ARGS='-k arena' chooses.
 test:
 	@deploy/local/install-deps.sh test
@@ -331,6 +335,7 @@ clean:
 
 help:
 	@echo 'make run      install what is missing, build, start private servers and the fleet; Ctrl-C stops it all'
+	@echo 'make demo     let a crowd of players play for a minute on what make run has started, and audit what came of it'
 	@echo 'make test     install what is missing, build, run every test'
 	@echo 'make          build only: build/bin/garrison-* and build/bin/garrisonctl'
 	@echo 'make deps     install the Debian packages that are missing'

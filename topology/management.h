@@ -1,4 +1,4 @@
-/* RabbitMQ's management API, for what AMQP does not tell: bindings, arguments, rates. Read only. The only file that knows libcurl. */
+/* RabbitMQ's management API, for what AMQP does not tell: bindings, arguments, rates. Read only. In this folder, the only file that knows libcurl. */
 #ifndef GARRISON_MANAGEMENT_H
 #define GARRISON_MANAGEMENT_H
 

@@ -45,7 +45,7 @@ write_env() {
 	rm -f "$stack/env" # it may hold a token: made anew, for its owner only
 	(
 		umask 077
-		declare -p AMQP_URL RABBITMQ_API_URL REDIS_URL DATABASE_URL ${SERVICE_TOKEN:+SERVICE_TOKEN} | sed 's/^declare -x/export/' >"$stack/env"
+		declare -p AMQP_URL RABBITMQ_API_URL REDIS_URL DATABASE_URL ${SERVICE_TOKEN:+SERVICE_TOKEN} ${GATEWAY_ADDR:+GATEWAY_ADDR} | sed 's/^declare -x/export/' >"$stack/env"
 		# shellcheck disable=SC2016 # expanded where the file is read
 		printf 'export PATH=%q:"$PATH"\n' "$bin" >>"$stack/env"
 	)

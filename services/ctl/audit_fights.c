@@ -4,68 +4,42 @@
 #define PARTICIPANTS                                                                                                   \
 	"jsonb_each(CASE jsonb_typeof(h.result_payload -> 'participants') WHEN 'object'"                               \
 	" THEN h.result_payload -> 'participants' ELSE '{}' END)"
-#define AMOUNT(name)                                                                                                   \
-	"sum(CASE jsonb_typeof(p.value #> '{changes," name "}') WHEN 'number'"                                         \
-	" THEN (p.value #>> '{changes," name "}')::numeric END)"
-/* Where a sum would not fit, the column stops at its end, and nothing can be said. */
-#define DIFFERS(name)                                                                                                  \
-	"(b." name " IS DISTINCT FROM b.begun_" name " + b.fought_" name " + b.ticked_" name " AND b." name            \
-	" < 9223372036854775807)"
-#define FITTING(name)                                                                                                  \
-	"h.result_payload #>> ARRAY['participants', w.id::text, 'changes', '" name "_gained']"                         \
-	" = abs(w." name " - w.begun_" name " - w.fought_" name " - w.ticked_" name ")::text"
+#define FITTING                                                                                                        \
+	"(h.result_payload #>> ARRAY['participants', w.id::text, 'changes', 'xp_gained'],"                             \
+	" h.result_payload #>> ARRAY['participants', w.id::text, 'changes', 'gold_gained'])"                           \
+	" = (abs(w.xp_off)::text, abs(w.gold_off)::text)"
 
 /*
  * xp and gold are what a character began with, what its processed fights and what its auto-sessions gave, those that have ended
- * included. A fight whose amounts are the very difference is most likely the one that is missing, or counted twice: it is named.
+ * included; where a sum did not fit, the column stopped at its end, and nothing can be said. A fight whose amounts are the very
+ * difference is most likely the one that is missing, or counted twice: it is named.
  */
 static const struct pg_statement accounts = {
 	"audit_accounts",
-	"WITH fought AS (SELECT CASE WHEN p.key ~ '^[0-9]{1,18}$' THEN p.key::bigint END AS id, " AMOUNT(
-		"xp_gained") " AS xp, " AMOUNT("gold_gained") " AS gold"
-							      " FROM combat_history h CROSS JOIN LATERAL " PARTICIPANTS
-							      " p WHERE h.settlement_status = 'processed' GROUP BY 1),"
-							      " balance AS (SELECT c.id, c.xp, c.gold, coalesce(o.xp, "
-							      "0) AS begun_xp, coalesce(o.gold, 0) AS begun_gold,"
-							      "  coalesce(f.xp, 0) AS fought_xp, coalesce(f.gold, 0) "
-							      "AS fought_gold,"
-							      "  coalesce(s.total_xp, 0)::numeric + "
-							      "coalesce(e.total_xp, 0) AS ticked_xp,"
-							      "  coalesce(s.total_gold, 0)::numeric + "
-							      "coalesce(e.total_gold, 0) AS ticked_gold"
-							      "  FROM characters c LEFT JOIN fought f ON f.id = c.id "
-							      "LEFT JOIN opening_balances o ON o.character_id = c.id"
-							      "  LEFT JOIN auto_sessions s ON s.player_id = c.id LEFT "
-							      "JOIN auto_session_ends e ON e.player_id = c.id),"
-							      " wrong AS (SELECT count(*) OVER () AS total, "
-							      "b.*, " DIFFERS("xp") " AS xp_differs, " DIFFERS(
-								      "gold") " AS gold_differs"
-									      "  FROM balance b WHERE " DIFFERS("xp") " OR " DIFFERS(
-										      "gold") " ORDER BY b.id LIMIT $1)"
-											      " SELECT w.total, w.id, "
-											      "w.xp_differs, w.xp, "
-											      "w.begun_xp, "
-											      "w.fought_xp::text, "
-											      "w.ticked_xp::text,"
-											      "  w.gold_differs, "
-											      "w.gold, w.begun_gold, "
-											      "w.fought_gold::text, "
-											      "w.ticked_gold::text,"
-											      "  (SELECT h.session_id "
-											      "FROM combat_history h "
-											      "WHERE h.participant_ids "
-											      "@> ARRAY[w.id] AND"
-											      "   h.settlement_status "
-											      "= 'processed' AND "
-											      "(w.xp_differs OR "
-											      "w.gold_differs)"
-											      "   AND " FITTING("xp") " AND " FITTING(
-												      "gold") " LIMIT "
-													      "1)"
-													      " FROM "
-													      "wrong w "
-													      "ORDER "
-													      "BY w.id",
+	"WITH fought AS (SELECT CASE WHEN p.key ~ '^[0-9]{1,18}$' THEN p.key::bigint END AS id,"
+	"  sum(CASE jsonb_typeof(p.value #> '{changes,xp_gained}') WHEN 'number'"
+	"   THEN (p.value #>> '{changes,xp_gained}')::numeric END) AS xp,"
+	"  sum(CASE jsonb_typeof(p.value #> '{changes,gold_gained}') WHEN 'number'"
+	"   THEN (p.value #>> '{changes,gold_gained}')::numeric END) AS gold"
+	"  FROM combat_history h CROSS JOIN LATERAL " PARTICIPANTS " p"
+	"  WHERE h.settlement_status = 'processed' GROUP BY 1),"
+	" parts AS (SELECT c.id, c.xp, c.gold, coalesce(o.xp, 0) AS begun_xp, coalesce(o.gold, 0) AS begun_gold,"
+	"  coalesce(f.xp, 0) AS fought_xp, coalesce(f.gold, 0) AS fought_gold,"
+	"  coalesce(s.total_xp, 0)::numeric + coalesce(e.total_xp, 0) AS ticked_xp,"
+	"  coalesce(s.total_gold, 0)::numeric + coalesce(e.total_gold, 0) AS ticked_gold"
+	"  FROM characters c LEFT JOIN fought f ON f.id = c.id LEFT JOIN opening_balances o ON o.character_id = c.id"
+	"  LEFT JOIN auto_sessions s ON s.player_id = c.id LEFT JOIN auto_session_ends e ON e.player_id = c.id),"
+	" balance AS (SELECT p.*,"
+	"  CASE WHEN xp < 9223372036854775807 THEN xp - begun_xp - fought_xp - ticked_xp ELSE 0 END AS xp_off,"
+	"  CASE WHEN gold < 9223372036854775807 THEN gold - begun_gold - fought_gold - ticked_gold ELSE 0 END"
+	"   AS gold_off FROM parts p),"
+	" wrong AS (SELECT count(*) OVER () AS total, b.* FROM balance b WHERE xp_off <> 0 OR gold_off <> 0"
+	"  ORDER BY id LIMIT $1)"
+	" SELECT w.total, w.id, w.xp_off <> 0, w.xp, w.begun_xp, w.fought_xp::text, w.ticked_xp::text,"
+	"  w.gold_off <> 0, w.gold, w.begun_gold, w.fought_gold::text, w.ticked_gold::text,"
+	"  (SELECT h.session_id FROM combat_history h WHERE h.participant_ids @> ARRAY[w.id]"
+	"   AND h.settlement_status = 'processed' AND " FITTING " LIMIT 1)"
+	" FROM wrong w ORDER BY w.id",
 };
 
 static void report_account(struct audit_report *report, const struct pg_rows *rows, int row, int at, const char *what)

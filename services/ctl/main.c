@@ -23,6 +23,8 @@ static const struct verb verbs[] = {
 	{ "status", "", 0, "Show queues, workers, rates, what is late and what is dead (the broker counts every 5 s)", &status_options, status_run, NULL },
 	{ "audit", "", 0, "Prove that broker, cache and database agree; exit code 1 when they do not", &audit_options, audit_run,
 		audit_more_help },
+	{ "simulate", "", 0, "Let a crowd of players play through HTTP and AMQP, and audit what came of it", &simulate_options,
+		simulate_run, NULL },
 };
 /* clang-format on */
 

@@ -48,4 +48,7 @@ int audit_run(struct invocation *in, struct error *err);
 extern const struct schema audit_options;
 void audit_more_help(void);
 
+int simulate_run(struct invocation *in, struct error *err);
+extern const struct schema simulate_options;
+
 #endif

@@ -38,7 +38,7 @@ static const struct service auth = {
 	.name = "auth",
 	.summary = "Lets players in: accounts, characters, access and refresh tokens",
 	.needs = NEEDS_REDIS | NEEDS_POSTGRES,
-	.threads = 14, /* those who wait for a password to be hashed hold one each */
+	.threads = 12, /* those who wait for a password to be hashed hold one each */
 	.pg_settings = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c jit=off",
 	.settings = &auth_settings_schema,
 	.settings_out = &auth_settings,

@@ -12,7 +12,7 @@ MAKEFLAGS += -j$(JOBS)
 endif
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: all build deploy-files build-services deps clean help run demo test lint fmt docs bench fuzz fuzz-build unit-tests new-command new-service servers-up servers-down clean-stack FORCE
+.PHONY: all build deploy-files dashboard test-images install uninstall build-services deps clean help run demo test lint fmt docs bench fuzz fuzz-build unit-tests new-command new-service servers-up servers-down clean-stack FORCE
 
 all: build
 
@@ -41,7 +41,7 @@ build-services: $(BINARIES)
 # Compiling -----------------------------------------------------------------------------------------------------------
 
 PACKAGES := librabbitmq hiredis libpq libcjson libmicrohttpd libsodium libcurl
-ifneq ($(filter-out deps clean clean-stack help run demo test lint fmt bench fuzz deploy-files new-command new-service servers-up servers-down,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out deps clean clean-stack help run demo test lint fmt bench fuzz deploy-files uninstall test-images new-command new-service servers-up servers-down,$(or $(MAKECMDGOALS),all)),)
 ifneq ($(shell pkg-config --exists $(PACKAGES) && echo yes),yes)
 $(error the libraries are not installed: run "make deps" first)
 endif
@@ -268,6 +268,29 @@ lint:
 
 TIDY_FLAGS = -std=gnu11 $(subst $(OUT)/gen,build/lint-clang/gen,$(CPPFLAGS))
 
+# Into PREFIX, below DESTDIR: binaries, systemd units, and what deploy/secrets.sh needs. Settings go to /etc/garrison.
+PREFIX ?= /usr/local
+BINDIR ?= $(PREFIX)/bin
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+SHAREDIR ?= $(PREFIX)/share/garrison
+UNITS = $(patsubst deploy/systemd/%.in,%,$(wildcard deploy/systemd/*.service.in))
+SHARED := deploy/secrets.sh deploy/fleet.list deploy/access/redis.acl.in deploy/access/postgresql.sql
+
+install: build-services
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SHAREDIR)/deploy/access
+	install -m 755 $(BINARIES) $(DESTDIR)$(BINDIR)
+	for unit in $(UNITS); do \
+		sed 's,@bindir@,$(BINDIR),' deploy/systemd/$$unit.in >$(DESTDIR)$(UNITDIR)/$$unit && \
+		chmod 644 $(DESTDIR)$(UNITDIR)/$$unit || exit 1; \
+	done
+	install -m 644 deploy/systemd/garrison.target $(DESTDIR)$(UNITDIR)
+	for file in $(SHARED); do install -m $$([ -x $$file ] && echo 755 || echo 644) $$file $(DESTDIR)$(SHAREDIR)/$$file || exit 1; done
+
+# What install put there; /etc/garrison stays.
+uninstall:
+	rm -f $(BINARIES:$(OUT)/bin/%=$(DESTDIR)$(BINDIR)/%) $(UNITS:%=$(DESTDIR)$(UNITDIR)/%) $(DESTDIR)$(UNITDIR)/garrison.target
+	rm -rf $(DESTDIR)$(SHAREDIR)
+
 # A skeleton in the project's style, in all the places that it touches.
 new-command:
 	@deploy/scaffold/new-command.sh "$(SERVICE)" "$(NAME)"
@@ -278,6 +301,11 @@ new-service:
 # What deployment needs per service, from deploy/fleet.list; it is kept in the repository.
 deploy-files:
 	@deploy/generate.sh
+
+# A panel for each metric that the services say they have.
+dashboard: build-services
+	@deploy/watch/dashboard.py $(filter-out %/garrisonctl,$(BINARIES)) >build/dashboard.json
+	@mv build/dashboard.json deploy/watch/dashboard.json
 
 fmt:
 	@deploy/local/install-deps.sh lint
@@ -341,6 +369,7 @@ help:
 	@echo 'make deps     install the Debian packages that are missing'
 	@echo 'make lint     format, clang-tidy, warnings of gcc and clang, scripts, house rules; make fmt formats'
 	@echo 'make new-command SERVICE=arena NAME=decline_match | make new-service NAME=guild: write a skeleton'
+	@echo 'make install | uninstall    binaries and systemd units; DESTDIR=, PREFIX=/usr/local'
 	@echo 'make deploy-files    write Dockerfile, compose.yaml and the like from deploy/fleet.list'
 	@echo 'make docs     write docs/reference/ anew, after a change of a command, an event, a setting, a metric, a route or a verb'
 	@echo 'make bench    what it can do on this machine, beside what the bare parts can'

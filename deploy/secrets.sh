@@ -5,7 +5,7 @@
 # -database-url; and what the servers read: rabbitmq-definitions.json, redis.acl, postgresql-passwords.sql.
 #
 #   AMQP_SERVER=host:port/vhost REDIS_SERVER=host:port/db POSTGRES_SERVER=host:port/database    default: compose.yaml's
-#   GARRISONCTL="command"    default: build/bin/garrisonctl, else the image garrison-ctl
+#   GARRISONCTL="command"    default: build/bin/garrisonctl, else the one in PATH, else the image garrison-ctl
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd -P)
 amqp_server=${AMQP_SERVER:-rabbitmq:5672/}
@@ -35,6 +35,9 @@ if [[ ${GARRISONCTL:-} ]]; then
 	passwords=$dir/passwords
 elif [[ -x $root/build/bin/garrisonctl ]]; then
 	garrisonctl=("$root/build/bin/garrisonctl")
+	passwords=$dir/passwords
+elif command -v garrisonctl >/dev/null; then
+	garrisonctl=(garrisonctl)
 	passwords=$dir/passwords
 else
 	garrisonctl=(docker run --rm --network none -v "$dir/passwords:/passwords:ro" --user "$(id -u)" garrison-ctl)

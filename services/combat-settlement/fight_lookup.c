@@ -25,7 +25,7 @@ const struct field fight_answer_fields[FIGHT_ANSWER_FIELDS] = {
 		.help = "where the answer was found"),
 	FIELD(struct fight_answer, is_last, .required = true, .help = "the character was in no newer fight"),
 	FIELD(struct fight_answer, result, .nullable = true, .of = &fight_result_schema,
-		.help = "null unless finished"),
+		.help = "null unless finished and its document is there"),
 	FIELD(struct fight_answer, message, .required = true, .help = "the text for the player"),
 	FIELD(struct fight_answer, ui, .required = true, .of = &ui_schema,
 		.help = "what to do with the player's buttons"),
@@ -90,6 +90,20 @@ static enum outcome say_finished(struct call *call, const struct asked_for *aske
 	result = fight_result_of(summary, share);
 	result_text_write(asked->lang, summary, share, &text);
 	answer.message = text_str(&text);
+	return reply_ok(call, &answer);
+}
+
+/* A row that another program wrote, without the document: that the fight is over is all there is to say. */
+static enum outcome say_over(struct call *call, const struct asked_for *asked, bool is_last)
+{
+	const struct fight_answer answer = {
+		.status = STATUS_FINISHED,
+		.source = SOURCE_HISTORY,
+		.is_last = is_last,
+		.message = result_phrase(asked->lang, PHRASE_OVER),
+		.ui = { .clear_keyboard = true },
+	};
+
 	return reply_ok(call, &answer);
 }
 
@@ -190,7 +204,7 @@ static enum outcome tell_history(
 	if (!record->processed)
 		return say_unfinished(call, asked, STATUS_SETTLING, SOURCE_HISTORY, is_last || known->current);
 	if (fight_history_read(call, record, asked->char_id, &summary, &err))
-		return retry(call, &err);
+		return err.code == CODE_INTERNAL ? say_over(call, asked, is_last) : retry(call, &err);
 	return say_finished(call, asked, &summary, SOURCE_HISTORY, is_last);
 }
 
@@ -230,7 +244,8 @@ enum outcome fight_lookup(struct call *call, const struct asked_for *asked)
 	}
 	if (known.unknown && !known.live && !known.current)
 		return say_not_found(call, asked);
-	if (!known.live && !known.in_context && restore_context(call, asked, session, &known, &err))
+	/* One that another program began, and that names this fight already, has said what it can. */
+	if (!known.live && !known.in_context && !known.current && restore_context(call, asked, session, &known, &err))
 		return retry(call, &err);
 	if (fight_history_find(call, &asked->session_id, asked->char_id, &record, &err))
 		return retry(call, &err);

@@ -10,17 +10,18 @@ static const char *const phrases[LANGUAGE_COUNT][PHRASE_COUNT] = {
 		[PHRASE_SETTLING] = "Бой завершён, подводим итоги",
 		[PHRASE_NOT_FOUND] = "Бой устарел или не существует",
 		[PHRASE_NOT_YOURS] = "Вы не участвовали в этом бою",
+		[PHRASE_OVER] = "Бой уже завершен!",
 	},
 	[LANGUAGE_EN] = {
 		[PHRASE_ACTIVE] = "The fight is still going on",
 		[PHRASE_SETTLING] = "The fight is over, the result is being counted",
 		[PHRASE_NOT_FOUND] = "This fight is too old or does not exist",
 		[PHRASE_NOT_YOURS] = "You were not in this fight",
+		[PHRASE_OVER] = "The fight is over!",
 	},
 };
 
 struct words {
-	const char *over;
 	const char *winner;
 	const char *draw;
 	const char *reward;
@@ -29,8 +30,8 @@ struct words {
 };
 
 static const struct words words[LANGUAGE_COUNT] = {
-	[LANGUAGE_RU] = { "Бой уже завершен!", "Победитель: ", "Ничья", "Награда: ", "опыта", "золота" },
-	[LANGUAGE_EN] = { "The fight is over!", "Winner: ", "Draw", "Reward: ", "xp", "gold" },
+	[LANGUAGE_RU] = { "Победитель: ", "Ничья", "Награда: ", "опыта", "золота" },
+	[LANGUAGE_EN] = { "Winner: ", "Draw", "Reward: ", "xp", "gold" },
 };
 
 struct team {
@@ -94,7 +95,7 @@ void result_text_write(
 {
 	const struct words *in = &words[language];
 
-	text_str_add(out, in->over);
+	text_str_add(out, result_phrase(language, PHRASE_OVER));
 	if (summary->finish_reason == FINISH_DRAW)
 		text_printf(out, "\n%s", in->draw);
 	else if (summary->winner_team && *summary->winner_team)

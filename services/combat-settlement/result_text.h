@@ -8,7 +8,7 @@
 enum language { LANGUAGE_RU, LANGUAGE_EN, LANGUAGE_COUNT };
 extern const char *const languages[LANGUAGE_COUNT];
 
-enum phrase { PHRASE_ACTIVE, PHRASE_SETTLING, PHRASE_NOT_FOUND, PHRASE_NOT_YOURS, PHRASE_COUNT };
+enum phrase { PHRASE_ACTIVE, PHRASE_SETTLING, PHRASE_NOT_FOUND, PHRASE_NOT_YOURS, PHRASE_OVER, PHRASE_COUNT };
 
 /* A fixed text; static. Any thread. */
 const char *result_phrase(enum language language, enum phrase phrase);

@@ -201,6 +201,31 @@ def test_a_fight_that_only_the_context_knows_is_settling(worker, combat):
     assert (answer["status"], answer["result"]) == ("settling", None)
 
 
+@pytest.mark.services("state-backup")
+def test_a_context_of_few_fields_that_names_the_fight_is_not_restored_away(worker, fleet, combat):
+    """Another program wrote nothing but the state and the fight: a restore would make it idle."""
+    fleet.start("state-backup")
+    hero, session = combat.character(), str(uuid.uuid4())
+    combat.redis.hset(f"ac:{hero}", mapping={"state": "combat", "combat_session_id": session})
+    assert combat.result(session, hero).result["status"] == "settling"
+    assert combat.redis.hget(f"ac:{hero}", "combat_session_id") == session
+
+
+@pytest.mark.parametrize(("lang", "message"), [("ru", "Бой уже завершен!"), ("en", "The fight is over!")])
+def test_a_history_row_without_a_document_is_finished(worker, combat, lang, message):
+    hero, session = combat.character(), str(uuid.uuid4())
+    combat.sql(
+        "INSERT INTO combat_history (session_id, participant_ids, finished_at, settlement_status, result_payload)"
+        " VALUES (%s, ARRAY[%s]::bigint[], now(), 'processed', '{}')",
+        session, hero,
+    )  # fmt: skip
+    answer = combat.result(session, hero, lang=lang).result
+    assert (answer["status"], answer["source"], answer["result"]) == ("finished", "history", None)
+    assert answer["message"] == message
+    assert answer["ui"] == {"clear_keyboard": True, "button": None}
+    assert combat.last(hero, lang=lang).result["status"] == "finished"
+
+
 def test_an_unknown_fight(worker, combat):
     hero = combat.character()
     for lang, text in NOT_FOUND.items():

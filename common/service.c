@@ -378,9 +378,13 @@ int service_main(const struct service *service, int argc, char **argv)
 			return status;
 	}
 	for (int i = first; i < argc; i++)
-		if (argv[i][0] == '-')
-			return usage_error(service,
-				"options are --help, --describe, --version and --healthcheck; settings are NAME=value");
+		if (argv[i][0] == '-') {
+			error_set(&err, CODE_INVALID_PAYLOAD,
+				"%.64s: options are --help, --describe, --version and --healthcheck; settings are "
+				"NAME=value",
+				argv[i]);
+			return usage_error(service, err.text);
+		}
 	if (load_settings(service, argc - first, argv + first, &err))
 		return usage_error(service, err.text);
 	if (check)

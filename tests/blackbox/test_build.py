@@ -27,6 +27,14 @@ def test_help_describe_and_version_need_no_server(build, name):
         assert done.stderr == ""
 
 
+@pytest.mark.parametrize("folder", [folder for folder in FOLDERS if folder != "ctl"])
+def test_an_unknown_option_is_named(build, folder):
+    done = subprocess.run([build / f"garrison-{folder}", "--nope"], env={}, capture_output=True, text=True, timeout=20)
+    assert done.returncode == 64
+    assert "--nope" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 @pytest.mark.parametrize("folder", [folder for folder in FOLDERS if folder not in ("ctl", "gateway")])
 def test_description_stands_in_the_catalogue(build, folder):
     done = subprocess.run(

@@ -26,6 +26,7 @@
 #define PROGRESS_LIMIT_MS 15000
 #define LAST_WORDS_MS 1000
 #define HEALTHCHECK_LIMIT_MS 3000
+#define LARGE_BUFFER (128 << 10)
 #define SETTINGS_SCRATCH ((size_t)1 << 20)
 
 /* The one service this process is, and its parts. */
@@ -356,6 +357,9 @@ static void set_up_process(const struct service *service)
 	worker_name = process.name;
 	/* Two arenas do for a handful of threads; glibc's default is eight a core, each with memory of its own. */
 	mallopt(M_ARENA_MAX, 2);
+	/* Large buffers go back to the system when freed: by default the threshold grows with them, and they stay. */
+	mallopt(M_MMAP_THRESHOLD, LARGE_BUFFER);
+	mallopt(M_TRIM_THRESHOLD, LARGE_BUFFER);
 	log_setup((enum log_level)common_settings.log_level, service->name, process.name);
 	count_everything(service);
 }

@@ -5,7 +5,7 @@
 #include "settle_combat.h"
 
 static const struct command commands[] = {
-	COMMAND(settle_combat, "settle_combat", .lanes = LANE_DURABLE, .batch_max = 512, .body_max = 8 << 20,
+	COMMAND(settle_combat, "settle_combat", .lanes = LANE_DURABLE, .batch_max = 192, .body_max = 8 << 20,
 		.digest = true,
 		.help = "Settle a finished fight, once for ever: gold, xp, items and vitals from its result document"),
 	COMMAND(get_combat_result, "get_combat_result", .timeout_ms = 5000,

@@ -214,6 +214,9 @@ static int look_at_requests(
 
 int audit_arena(const struct audit_sources *sources, struct audit_report *report, struct error *err)
 {
+	audit_count(report, "waiting", 0);
+	audit_count(report, "requests", 0);
+	audit_count(report, "battles", 0);
 	if (audit_scan(sources, "arena:queue:*", look_at_queues, report, err) ||
 		audit_scan(sources, "arena:wait:*", look_at_buckets, report, err) ||
 		audit_scan(sources, "arena:request:*", look_at_requests, report, err))

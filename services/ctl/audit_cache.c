@@ -1,4 +1,4 @@
-/* Live characters, field by field, against the database; those with a mark are still to be backed up, and left out. */
+/* Live characters, field by field, against the database. One with a mark may differ: it is still to be backed up. */
 #include <stdio.h>
 #include <string.h>
 
@@ -15,11 +15,12 @@
  */
 static const struct pg_statement compare = {
 	"audit_contexts",
-	"SELECT d.id, v.field, left(v.cached, 200), left(v.stored, 200) FROM unnest($1::bigint[], $2::text[], "
+	"SELECT d.id, v.field, left(v.cached, 200), left(v.stored, 200), d.marked FROM unnest($1::bigint[], "
+	"$2::text[], "
 	"$3::bool[],"
 	" $4::text[], $5::bool[], $6::text[], $7::text[], $8::text[], $9::timestamptz[], $10::jsonb[], $11::jsonb[], "
-	"$12::uuid[])"
-	" d (id, state, has_current, current, has_prev, prev, name, gender, created_at, stats, vitals, combat)"
+	"$12::uuid[], $13::bool[])"
+	" d (id, state, has_current, current, has_prev, prev, name, gender, created_at, stats, vitals, combat, marked)"
 	" LEFT JOIN characters c ON c.id = d.id LEFT JOIN character_stats s ON s.character_id = d.id"
 	" CROSS JOIN LATERAL (VALUES"
 	"  ('character', 'there', 'no row', c.id IS NULL),"
@@ -36,7 +37,7 @@ static const struct pg_statement compare = {
 	"  ('vitals', d.vitals::text, c.vitals::text, d.vitals <> c.vitals),"
 	"  ('combat_session_id', d.combat::text, 'processed', EXISTS (SELECT FROM combat_history h"
 	"   WHERE h.session_id = d.combat AND h.settlement_status = 'processed'))"
-	" ) v (field, cached, stored, differs) WHERE v.differs",
+	" ) v (field, cached, stored, differs) WHERE v.differs ORDER BY d.id",
 };
 
 /* The sets in which marks wait. */
@@ -53,7 +54,7 @@ struct looking {
 /* A page of characters, as the statement takes them. */
 struct contexts {
 	struct context *items;
-	bool *marked;
+	bool *marked; /* by item */
 	size_t n;
 	struct scratch scratch;
 };
@@ -186,6 +187,7 @@ static void add_columns(struct pg_params *params, const struct contexts *context
 	add_documents(params, contexts, false);
 	add_documents(params, contexts, true);
 	pg_add_uuid_array(params, sessions, contexts->n);
+	pg_add_bool_array(params, contexts->marked, contexts->n);
 }
 
 /* ---- verdicts ---- */
@@ -206,7 +208,7 @@ static void report_difference(struct audit_report *report, const struct pg_rows 
 			field, cached ? cached : "null", stored ? stored : "null");
 }
 
-/* Those with a mark drop out; what cannot be read is named, marked or not, for no backup will ever mend it. */
+/* What cannot be read is named, marked or not, for no backup will ever mend it. */
 static void sift(struct audit_report *report, struct contexts *contexts)
 {
 	size_t kept = 0;
@@ -214,15 +216,36 @@ static void sift(struct audit_report *report, struct contexts *contexts)
 	for (size_t i = 0; i < contexts->n; i++) {
 		const struct context *context = &contexts->items[i];
 
-		if (context->unreadable)
+		if (context->unreadable) {
 			audit_find(report, "unreadable", context->char_id, NULL,
 				"ac:%lld cannot be backed up: %s is not what it should be", (long long)context->char_id,
 				context->unreadable);
-		if (!contexts->marked[i] && !context->unreadable)
-			contexts->items[kept++] = *context;
+			continue;
+		}
+		contexts->marked[kept] = contexts->marked[i];
+		contexts->items[kept++] = *context;
 	}
-	audit_count(report, "still to be backed up", (int64_t)(contexts->n - kept));
 	contexts->n = kept;
+}
+
+static int compare_contexts(const struct audit_sources *sources, const struct contexts *contexts,
+	struct audit_report *report, struct error *err)
+{
+	CLEANUP(pg_rows_release) struct pg_rows rows = { 0 };
+	struct pg_params params = { 0 };
+	int64_t waiting = 0;
+
+	add_columns(&params, contexts);
+	if (audit_query(sources, &compare, &params, &rows, err))
+		return -1;
+	for (int row = 0; row < rows.n; row++) {
+		if (!pg_bool(&rows, row, 4))
+			report_difference(report, &rows, row);
+		else if (row == 0 || pg_int(&rows, row, 0) != pg_int(&rows, row - 1, 0))
+			waiting++;
+	}
+	audit_count(report, "still to be backed up", waiting);
+	return 0;
 }
 
 static int look_at_contexts(
@@ -230,13 +253,11 @@ static int look_at_contexts(
 {
 	struct looking *looking = context;
 	CLEANUP(kv_answers_release) struct kv_answers answers = { 0 };
-	CLEANUP(pg_rows_release) struct pg_rows rows = { 0 };
 	CLEANUP(contexts_release)
 	struct contexts contexts = {
 		.items = must_zalloc(page->n * sizeof(*contexts.items)),
 		.marked = must_zalloc(page->n),
 	};
-	struct pg_params params = { 0 };
 
 	scratch_init(&contexts.scratch, PAGE_SCRATCH);
 	for (size_t i = 0; i < page->n; i++) {
@@ -251,12 +272,7 @@ static int look_at_contexts(
 	if (read_page(sources, &looking->marks, &contexts, &answers, err))
 		return -1;
 	sift(looking->report, &contexts);
-	add_columns(&params, &contexts);
-	if (audit_query(sources, &compare, &params, &rows, err))
-		return -1;
-	for (int row = 0; row < rows.n; row++)
-		report_difference(looking->report, &rows, row);
-	return 0;
+	return compare_contexts(sources, &contexts, looking->report, err);
 }
 
 static int find_marks(const struct audit_sources *sources, struct marks *marks, struct error *err)

@@ -166,6 +166,8 @@ static int look_at_live_sessions(
 
 int audit_tombstones(const struct audit_sources *sources, struct audit_report *report, struct error *err)
 {
+	audit_count(report, "tombstones", 0);
+	audit_count(report, "live fights", 0);
 	if (audit_scan(sources, "combat:result_cache:*", look_at_tombstones, report, err) ||
 		audit_scan(sources, "combat:session:*", look_at_live_sessions, report, err))
 		return -1;

@@ -11,12 +11,12 @@
 #include "text.h"
 #include "uuid.h"
 
-#define TOKEN_KID_MAX	     64 /* characters, letters, digits, - and _ */
-#define TOKEN_SEED_LEN	     32
+#define TOKEN_KID_MAX 64 /* characters, letters, digits, - and _ */
+#define TOKEN_SEED_LEN 32
 #define TOKEN_PUBLIC_KEY_LEN 32
 #define TOKEN_SECRET_KEY_LEN 64
-#define TOKEN_KEYS_MAX	     16
-#define TOKEN_TEXT_MAX	     1024 /* a longer text is malformed, unread */
+#define TOKEN_KEYS_MAX 16
+#define TOKEN_TEXT_MAX 1024 /* a longer text is malformed, unread */
 
 /* What a token says. In JSON: sub (the account, as a string of digits), char (null for none), sid, gen, iat, exp (Unix seconds). */
 struct token_claims {

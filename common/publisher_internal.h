@@ -62,6 +62,7 @@ struct request {
 
 struct slot {
 	struct request *request; /* NULL when free */
+	bool held;		 /* not sent yet: the broker is being asked whether anybody consumes by now */
 	uint32_t serial;
 	uint32_t next_free;
 };
@@ -96,12 +97,13 @@ void requests_count(void);
 int requests_connected(struct requests *requests, struct bus *bus, struct error *err);
 /* Ends every request in flight with unavailable. */
 void requests_fail_all(struct requests *requests, const char *why);
-/* Publishes one request, or ends it at once. */
+/* Publishes one request, holds it for word of its queue where nobody consumed, or ends it. */
 void requests_send(struct requests *requests, struct bus *bus, struct request *request);
 /* A delivery or return on BUS_PLAIN. */
 void requests_answer(struct requests *requests, const struct bus_delivery *delivery, bool returned);
-/* What the broker said of a queue. */
-void requests_queue_info(struct requests *requests, const char *queue, bool exists, uint32_t consumers);
+/* What the broker said of a queue: what was held for that is sent or ended. */
+void requests_queue_info(
+	struct requests *requests, struct bus *bus, const char *queue, bool exists, uint32_t consumers);
 /* Ends what is overdue; the milliseconds until the next one may be, at most limit_ms. */
 int requests_expire(struct requests *requests, struct bus *bus, int limit_ms);
 /* A request with its strings and body in one piece of memory. Any thread. */

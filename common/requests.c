@@ -131,28 +131,21 @@ static struct target *target_of(struct requests *requests, const char *routing_k
 	return target;
 }
 
+static void ask(struct bus *bus, struct target *target)
+{
+	if (bus_ask_queue(bus, target->queue) == 0)
+		target->asked_ms = clock_ms();
+}
+
 static void ask_when_stale(struct bus *bus, struct target *target)
 {
-	if (clock_ms() - target->asked_ms >= TARGET_FRESH_MS && bus_ask_queue(bus, target->queue) == 0)
-		target->asked_ms = clock_ms();
+	if (clock_ms() - target->asked_ms >= TARGET_FRESH_MS)
+		ask(bus, target);
 }
 
 static bool nobody_consumes(const struct target *target)
 {
 	return target && target->known && target->consumers == 0 && clock_ms() - target->asked_ms < 2 * TARGET_FRESH_MS;
-}
-
-void requests_queue_info(struct requests *requests, const char *queue, bool exists, uint32_t consumers)
-{
-	for (size_t i = 0; queue && i < requests->n_targets; i++) {
-		struct target *target = &requests->targets[i];
-
-		if (strcmp(target->queue, queue) != 0)
-			continue;
-		target->known = true;
-		target->exists = exists;
-		target->consumers = consumers;
-	}
 }
 
 /* ---- sending ---- */
@@ -207,32 +200,76 @@ static int publish_request(struct bus *bus, const struct request *request, const
 	return bus_publish(bus, BUS_PLAIN, &publication, NULL, NULL);
 }
 
+static void send_slot(struct requests *requests, struct bus *bus, uint32_t index)
+{
+	struct slot *slot = &requests->slots[index];
+	char correlation_id[40];
+
+	slot->held = false;
+	metric_add(&request_metrics[REQUESTS], 1);
+	snprintf(correlation_id, sizeof(correlation_id), "%x-%x-%x", requests->epoch, index, slot->serial);
+	/* A connection that failed here shows at the next read, and then every request in flight is ended. */
+	publish_request(bus, slot->request, correlation_id);
+}
+
+/* Where nobody consumed when last asked, somebody may by now: the request is held for the broker's word, not refused on an old one. */
 void requests_send(struct requests *requests, struct bus *bus, struct request *request)
 {
 	struct target *target = target_of(requests, request->routing_key);
-	char correlation_id[40];
-	uint32_t index;
+	uint32_t index = free_slot(requests);
 
-	if (target)
-		ask_when_stale(bus, target);
-	if (nobody_consumes(target)) {
-		request_end(request, CODE_UNAVAILABLE,
-			target->exists ? "nobody serves this command now" : "there is no such service");
-		return;
-	}
-	index = free_slot(requests);
 	if (index == NO_SLOT) {
 		request_end(request, CODE_UNAVAILABLE, "too many requests in flight");
 		return;
 	}
 	requests->slots[index].request = request;
+	requests->slots[index].held = target && target->known && target->consumers == 0;
 	requests->in_flight++;
-	metric_add(&request_metrics[REQUESTS], 1);
 	metric_set(&request_metrics[IN_FLIGHT], (int64_t)requests->in_flight);
-	snprintf(correlation_id, sizeof(correlation_id), "%x-%x-%x", requests->epoch, index,
-		requests->slots[index].serial);
-	/* A connection that failed here shows at the next read, and then every request in flight is ended. */
-	publish_request(bus, request, correlation_id);
+	if (requests->slots[index].held) {
+		ask(bus, target);
+		return;
+	}
+	if (target)
+		ask_when_stale(bus, target);
+	send_slot(requests, bus, index);
+}
+
+static void end_unserved(struct requests *requests, uint32_t index, const struct target *target)
+{
+	request_end(take_slot(requests, index), CODE_UNAVAILABLE,
+		!target || target->exists ? "nobody serves this command now" : "there is no such service");
+}
+
+static void decide_held(struct requests *requests, struct bus *bus, const struct target *target)
+{
+	for (uint32_t i = 0; i < requests->n_slots; i++) {
+		const struct slot *slot = &requests->slots[i];
+
+		if (!slot->request || !slot->held || target_of(requests, slot->request->routing_key) != target)
+			continue;
+		if (target->consumers > 0)
+			send_slot(requests, bus, i);
+		else
+			end_unserved(requests, i, target);
+	}
+}
+
+void requests_queue_info(
+	struct requests *requests, struct bus *bus, const char *queue, bool exists, uint32_t consumers)
+{
+	for (size_t i = 0; queue && i < requests->n_targets; i++) {
+		struct target *target = &requests->targets[i];
+		bool was_empty = target->known && target->consumers == 0;
+
+		if (strcmp(target->queue, queue) != 0)
+			continue;
+		target->known = true;
+		target->exists = exists;
+		target->consumers = consumers;
+		if (was_empty)
+			decide_held(requests, bus, target);
+	}
 }
 
 /* ---- answers ---- */
@@ -270,26 +307,28 @@ void requests_answer(struct requests *requests, const struct bus_delivery *deliv
 
 static void expire_one(struct requests *requests, struct bus *bus, uint32_t index, int64_t now_ms)
 {
-	struct request *request = requests->slots[index].request;
-	struct target *target;
+	const struct slot *slot = &requests->slots[index];
+	struct target *target = target_of(requests, slot->request->routing_key);
 
-	if (now_ms >= request->deadline_ms) {
-		target = target_of(requests, request->routing_key);
+	if (now_ms >= slot->request->deadline_ms) {
 		metric_add(&request_metrics[TIMED_OUT], 1);
-		if (nobody_consumes(target))
-			request_end(take_slot(requests, index), CODE_UNAVAILABLE, "nobody serves this command now");
+		if (slot->held || nobody_consumes(target))
+			end_unserved(requests, index, target);
 		else
 			request_end(take_slot(requests, index), CODE_TIMEOUT, "no reply in time");
 		return;
 	}
-	if (now_ms - request->sent_ms < UNCONSUMED_GRACE_MS)
-		return;
-	target = target_of(requests, request->routing_key);
 	if (!target)
+		return;
+	if (slot->held) {
+		ask(bus, target);
+		return;
+	}
+	if (now_ms - slot->request->sent_ms < UNCONSUMED_GRACE_MS)
 		return;
 	ask_when_stale(bus, target);
 	if (nobody_consumes(target))
-		request_end(take_slot(requests, index), CODE_UNAVAILABLE, "nobody serves this command now");
+		end_unserved(requests, index, target);
 }
 
 int requests_expire(struct requests *requests, struct bus *bus, int limit_ms)

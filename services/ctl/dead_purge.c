@@ -1,16 +1,36 @@
+#include <poll.h>
 #include <stdio.h>
 
+#include "clock.h"
 #include "dead.h"
 #include "verbs.h"
+
+#define NAP_MS 1000
 
 static const struct field option_fields[] = {
 	FIELD(struct dead_options, id, .min = 1, .max = 255, .help = "only the message with this message_id"),
 	FIELD(struct dead_options, code, .min = 1, .max = 64, .help = "only messages that died of this code"),
 	FIELD(struct dead_options, limit, .max = INT32_MAX, .preset = "0", .help = "at most so many; 0: all"),
+	FIELD(struct dead_options, rate, .max = 1000000, .preset = "0",
+		.help = "at most so many a second; 0: no limit"),
 	FIELD(struct dead_options, dry_run, .as = "dry-run",
 		.help = "tell which messages would be deleted, and change nothing"),
 };
 const struct schema dead_purge_options = SCHEMA(struct dead_options, option_fields, .name = "dead purge");
+
+/* After n were deleted; who stops us meanwhile leaves the rest where it is. */
+static int wait_for_turn(struct dead_scan *scan, int64_t began_ms, int64_t n, struct error *err)
+{
+	int64_t due_ms = scan->options->rate ? began_ms + n * 1000 / scan->options->rate : 0;
+	int left_ms;
+
+	while ((left_ms = clock_left_ms(due_ms)) > 0) {
+		if (bus_keep_alive(scan->bus))
+			return error_down(err, STORE_BROKER, "the connection to RabbitMQ is lost");
+		poll(NULL, 0, left_ms < NAP_MS ? left_ms : NAP_MS);
+	}
+	return 0;
+}
 
 static int take(
 	struct dead_scan *scan, const struct dead_letter *letter, bool json, struct text *list, struct error *err)
@@ -33,10 +53,12 @@ int dead_purge_run(struct invocation *in, struct error *err)
 	if (dead_open(&scan, in, err))
 		return ctl_failed(err);
 	bool dry_run = scan.options->dry_run;
+	int64_t began_ms = clock_ms();
 
 	json_open(&list, '[');
 	while ((got = dead_next(&scan, &letter, err)) > 0) {
-		if (take(&scan, &letter, in->json, &list, err)) {
+		if ((!dry_run && wait_for_turn(&scan, began_ms, n, err)) ||
+			take(&scan, &letter, in->json, &list, err)) {
 			got = -1;
 			break;
 		}

@@ -161,6 +161,15 @@ def test_purge_deletes_what_was_asked_for(dead, amqp):
     depth_is(amqp, DEAD, 0)
 
 
+def test_a_purge_keeps_its_rate(dead, amqp):
+    for i in range(11):
+        bury(amqp, message_id=f"a{i}")
+    began = time.monotonic()
+    assert dead("purge", "--rate", "10")["purged"] == 11
+    assert 0.9 < time.monotonic() - began < 5
+    depth_is(amqp, DEAD, 0)
+
+
 def test_scans_do_not_wear_the_queue_out(dead, amqp):
     bury(amqp, message_id="m1")
     for _ in range(25):

@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from lib.fleet import Fleet
+from lib.wait import wait_for
 
 pytestmark = pytest.mark.services("gateway", "auth", "tick", "arena", "combat-settlement", "state-backup")
 
@@ -84,6 +85,41 @@ def test_a_fight_that_is_never_settled_is_missed(stack, gateway, amqp):
     assert crowd["differences"] == crowd["confirmed"]
     assert "unknown in the history" in crowd["problems"][0]
     amqp.purge("game.combat-settlement")
+
+
+def test_nothing_is_lost_when_connections_and_workers_are(stack, gateway, settlement, tmp_path):
+    """Every connection to the broker cut, the settlement worker killed: errors, but no untruth and no fight lost."""
+    process = subprocess.Popen(
+        [stack.binary("garrisonctl"), "simulate", f"--gateway={gateway.url}", "--players=8", "--seconds=20", "--rate=60",
+         "--seed=17", "--json"],
+        env=stack.environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    try:
+        fights = "SELECT count(*) FROM combat_history"
+        database = stack.database()
+        with database.cursor() as cursor:
+
+            def more_fights(than):
+                cursor.execute(fights)
+                return cursor.fetchone()[0] > than
+
+            cursor.execute(fights)
+            before = cursor.fetchone()[0]
+            wait_for(lambda: more_fights(before + 1), 20, what="fights")
+        database.close()
+        stack.management.close_connections(at_least=8)
+        settlement.kill()
+        fleet = Fleet(stack, tmp_path)
+        fleet.start("combat-settlement")
+        told = json.loads(process.communicate(timeout=90)[0])
+        fleet.stop()
+    finally:
+        process.kill()
+    crowd = told["crowd"]
+    assert process.returncode == 0 and told["audit"]["ok"], told
+    assert crowd["reconnects"] >= 1 and crowd["fights"] == crowd["confirmed"] == crowd["settled"], crowd
 
 
 def test_an_item_from_nowhere_is_missed(stack, gateway, settlement, database):

@@ -5,6 +5,7 @@ import uuid
 
 import pika
 
+from .described import check_event, check_reply
 from .wait import wait_for
 
 REPLY_TO = "amq.rabbitmq.reply-to"
@@ -84,6 +85,7 @@ class Listener:
     """A queue of one's own, bound to an exchange; with the events one asked for."""
 
     def __init__(self, connection, exchange, keys):
+        self.exchange = exchange
         self.channel = connection.channel()
         self.queue = self.channel.queue_declare("", exclusive=True).method.queue
         for key in keys:
@@ -91,7 +93,10 @@ class Listener:
 
     def _get(self):
         method, properties, body = self.channel.basic_get(self.queue, auto_ack=True)
-        return method and Message(method, properties, body)
+        message = method and Message(method, properties, body)
+        if message and self.exchange == "game.events":
+            check_event(message.routing_key, message.body)
+        return message
 
     def next(self, timeout=10):
         return wait_for(self._get, timeout, what="an event")
@@ -161,7 +166,9 @@ class Amqp:
 
     def call(self, key, body, timeout=10, **options):
         """Send and wait for the reply: call("tick.get_auto_session_status", {"player_id": 101}).result"""
-        return self.requests.wait(self.request(key, body, **options), timeout)
+        reply = self.requests.wait(self.request(key, body, **options), timeout)
+        check_reply(key, reply.body)
+        return reply
 
     def send_and_wait(self, key, body, timeout=10, **options):
         """The same by the durable lane."""

@@ -171,3 +171,11 @@ def test_a_page_names_only_verbs_that_exist(page):
     verbs = re.findall(r"^## garrisonctl ([a-z]+(?: [a-z]+)?)", (REFERENCE / "garrisonctl.md").read_text(), re.M)
     for said in re.findall(r"garrisonctl ((?:[a-z]+ )*[a-z]+)\b(?=[ `\n])", page.read_text()):
         assert any(said == verb or said.startswith(verb + " ") or verb.startswith(said) for verb in verbs), said
+
+
+@pytest.mark.parametrize("page", ["docs/operate.md", "docs/ru/operate.md"])
+def test_the_operators_page_says_what_to_do_about_each_metric_that_alarms(page):
+    rules = "".join(path.read_text() for path in (ROOT / "deploy/watch/rules").glob("*.yml"))
+    alarming = {name.removesuffix("_bucket") for name in re.findall(r"\b(?:garrison|process)_[a-z_]+", rules)}
+    assert alarming
+    assert alarming <= set(re.findall(r"\b(?:garrison|process)_[a-z_]+", (ROOT / page).read_text()))

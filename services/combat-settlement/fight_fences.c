@@ -30,6 +30,7 @@ struct fences fences_read(const int64_t *ids, size_t n, const struct pg_rows *ro
 		.n = n,
 		.known = scratch_array(scratch, n, sizeof(*fences.known)),
 		.set_by = scratch_array(scratch, n, sizeof(*fences.set_by)),
+		.vitals = scratch_array(scratch, n, sizeof(*fences.vitals)),
 	};
 
 	for (int row = 0; row < rows->n; row++) {
@@ -38,6 +39,7 @@ struct fences fences_read(const int64_t *ids, size_t n, const struct pg_rows *ro
 		fences.known[at] = true;
 		for (int aspect = 0; aspect < ASPECT_COUNT; aspect++)
 			fences.set_by[at][aspect] = pg_uuid(rows, row, 1 + aspect);
+		fences.vitals[at] = scratch_strdup(scratch, pg_text(rows, row, 1 + ASPECT_COUNT, NULL));
 	}
 	return fences;
 }
@@ -47,14 +49,16 @@ bool fences_know(const struct fences *fences, int64_t id)
 	return fences->known[find_id(fences->ids, fences->n, id)];
 }
 
-void fences_apply(const struct fences *fences, struct fight *fight)
+void fences_apply(const struct fences *fences, struct fight *fight, struct scratch *scratch)
 {
 	const struct result_document *document = fight->document;
 
 	memset(fight->newest, 0, sizeof(fight->newest));
+	fight->vitals = scratch_array(scratch, document->participants.n, sizeof(*fight->vitals));
 	for (size_t i = 0; i < document->participants.n; i++) {
 		size_t at = find_id(fences->ids, fences->n, document_participant(document, i)->char_id);
 
+		fight->vitals[i] = fences->known[at] ? fences->vitals[at] : "{}";
 		for (int aspect = 0; fences->known[at] && aspect < ASPECT_COUNT; aspect++)
 			if (uuid_compare(&fences->set_by[at][aspect], &document->session_id) == 0)
 				fight->newest[aspect] |= (uint64_t)1 << i;
@@ -101,6 +105,6 @@ int fences_find(struct pg *pg, struct fight *const *fights, size_t n, struct scr
 		return -1;
 	fences = fences_read(ids, n_ids, &rows, scratch);
 	for (size_t i = 0; i < n; i++)
-		fences_apply(&fences, fights[i]);
+		fences_apply(&fences, fights[i], scratch);
 	return 0;
 }

@@ -11,7 +11,8 @@
 /*
  * KEYS: tombstone, live session, its older spelling, negative answer, dirty_accounts, then ac:{id} of each participant.
  * ARGV: tombstone text, its ttl in ms, 1 for a replay, session, end in seconds; then for each participant: id, three digits that
- * say of what the database knows no newer fight (last, hp, energy), hp, energy, a last fight that was asked about already, or "".
+ * say of what the database knows no newer fight (last, hp, energy), hp, energy, a last fight that was asked about already, or "",
+ * and the database's vitals: what a context does not have of them is the database's.
  *
  * Three fields of this service's own, "<end> <session>" each, say which fight set the last fight, hp and energy of a context. One
  * that was restored from the database has none. If it names this fight as its last, it was made with all this fight did; if it
@@ -38,14 +39,18 @@ static const struct kv_script bring_in_line = {
 	       "  if not last or last == '' or last == asked then return 'set' end\n"
 	       "  return last == session and 'keep' or 'ask'\n"
 	       "end\n"
-	       "local function with_vitals(text, hp, energy)\n"
-	       "  local ok, vitals = pcall(cjson.decode, text or '')\n"
+	       "local function with_vitals(text, stored, hp, energy)\n"
+	       "  local ok, vitals = pcall(cjson.decode, text or stored)\n"
 	       "  if not ok or type(vitals) ~= 'table' then return nil end\n"
 	       "  for name, cur in pairs({hp = hp, energy = energy}) do\n"
+	       "    if not vitals[name] then\n"
+	       "      local known = cjson.decode(stored)\n"
+	       "      vitals[name] = type(known) == 'table' and known[name] or nil\n"
+	       "    end\n"
 	       "    local gauge = vitals[name]\n"
 	       "    if type(gauge) == 'table' then gauge.cur = math.min(cur, tonumber(gauge.max) or cur) end\n"
 	       "  end\n"
-	       "  return cjson.encode(vitals)\n"
+	       "  return next(vitals) and cjson.encode(vitals)\n"
 	       "end\n"
 	       "local function bring_in_line(ac, h, newest, values, asked)\n"
 	       "  local state, current, last, vitals = h[1], h[2], h[3], h[7]\n"
@@ -68,7 +73,7 @@ static const struct kv_script bring_in_line = {
 	       "      changed = true\n"
 	       "    end\n"
 	       "  end\n"
-	       "  vitals = next(cur) and with_vitals(vitals, cur.hp, cur.energy)\n"
+	       "  vitals = next(cur) and with_vitals(vitals, values[4], cur.hp, cur.energy)\n"
 	       "  if vitals then redis.call('HSET', ac, 'vitals', vitals) end\n"
 	       "  if verdicts[1] == 'set' then\n"
 	       "    redis.call('HSET', ac, 'last_combat_session_id', session, 'last_combat_set_by', stamp)\n"
@@ -79,13 +84,13 @@ static const struct kv_script bring_in_line = {
 	       "end\n"
 	       "local answer, said = {}, false\n"
 	       "for i = 6, #KEYS do\n"
-	       "  local a = 6 + (i - 6) * 5\n"
+	       "  local a = 6 + (i - 6) * 6\n"
 	       "  local h = redis.pcall('HMGET', KEYS[i], 'state', 'combat_session_id', 'last_combat_session_id',\n"
 	       "    'last_combat_set_by', 'hp_set_by', 'energy_set_by', 'vitals')\n"
 	       "  local text = '0'\n"
 	       "  if not h.err and (h[1] or h[2] or h[3] or h[7]) then\n"
 	       "    local changed, idle, ask =\n"
-	       "      bring_in_line(KEYS[i], h, ARGV[a + 1], {0, ARGV[a + 2], ARGV[a + 3]}, ARGV[a + 4])\n"
+	       "      bring_in_line(KEYS[i], h, ARGV[a + 1], {0, ARGV[a + 2], ARGV[a + 3], ARGV[a + 5]}, ARGV[a + 4])\n"
 	       "    if changed then redis.call('SADD', KEYS[5], ARGV[a]) end\n"
 	       "    local unsaved = ARGV[3] == '1' and redis.call('SISMEMBER', KEYS[5], ARGV[a]) == 1\n"
 	       "    text = ((idle or unsaved) and '1' or '0') .. ask\n"
@@ -101,7 +106,7 @@ static const struct kv_script bring_in_line = {
 
 #define FIXED_KEYS 5
 #define FIXED_ARGUMENTS 5
-#define ARGUMENTS_EACH 5
+#define ARGUMENTS_EACH 6
 
 /* What each participant's context calls its last fight where the database has to be asked; "" elsewhere. */
 struct undated {
@@ -132,6 +137,7 @@ static void add_participant(const struct settled_fight *settled, size_t i, const
 	number_text(scratch, &arguments[2], snapshot->hp.value < 0 ? 0 : snapshot->hp.value);
 	number_text(scratch, &arguments[3], snapshot->energy.value < 0 ? 0 : snapshot->energy.value);
 	arguments[4] = asked ? asked->sessions[i] : "";
+	arguments[5] = settled->fight->vitals[i];
 }
 
 /* scratch is for the call's arguments only, which kv_queue_script() copies: it is reset here. */

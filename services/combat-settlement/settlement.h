@@ -38,6 +38,7 @@ struct fight {
 	const char *shortfalls; /* a JSON array */
 	size_t shortfalls_len;
 	uint64_t newest[ASPECT_COUNT]; /* bit i: for participant i the database knows no newer fight */
+	const char **vitals;	       /* each participant's, JSON, as the database has them now */
 };
 
 /* A kind of item. */

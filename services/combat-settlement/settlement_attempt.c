@@ -267,7 +267,7 @@ static int settle_claimed(struct attempt *attempt, struct error *err)
 		return -1;
 	for (size_t i = 0; i < attempt->n; i++) {
 		fight_decide(attempt->fights[i], FIGHT_SETTLED, NULL, attempt->scratch);
-		fences_apply(&fences, attempt->fights[i]);
+		fences_apply(&fences, attempt->fights[i], attempt->scratch);
 	}
 	return 0;
 }

@@ -182,7 +182,8 @@ static const struct pg_statement change_characters = {
 			  "$7::timestamptz[], $8::uuid[], $9::bigint[], $10::timestamptz[], $11::uuid[]) "
 			  "AS d (id, xp, gold, ended_at, session_id, hp, hp_set_at, hp_set_by, energy, energy_set_at, "
 			  "energy_set_by) "
-			  "WHERE c.id = d.id RETURNING c.id, c.last_combat_session_id, c.hp_set_by, c.energy_set_by",
+			  "WHERE c.id = d.id RETURNING c.id, c.last_combat_session_id, c.hp_set_by, c.energy_set_by, "
+			  "c.vitals::text",
 };
 
 static void add_newest(struct pg_params *params, const struct newest_rows *rows, size_t n)
@@ -208,7 +209,8 @@ void sql_change_characters(struct pg *pg, const struct character_rows *rows)
 
 static const struct pg_statement fences = {
 	"settle_fences",
-	"SELECT id, last_combat_session_id, hp_set_by, energy_set_by FROM characters WHERE id = ANY ($1::bigint[])",
+	"SELECT id, last_combat_session_id, hp_set_by, energy_set_by, vitals::text FROM characters "
+	"WHERE id = ANY ($1::bigint[])",
 };
 
 void sql_fences(struct pg *pg, const int64_t *ids, size_t n)

@@ -603,6 +603,22 @@ def test_the_live_context_is_brought_in_line(worker, combat):
     assert backups.next().body == {"char_id": hero}
 
 
+@pytest.mark.parametrize("vitals", [None, {}, {"energy": {"cur": 9, "max": 90}}])
+def test_a_gauge_that_a_context_lacks_is_the_databases(worker, combat, vitals):
+    """Other programs may have written only some fields."""
+    hero, session = combat.character(), str(uuid.uuid4())
+    combat.sql("""UPDATE characters SET vitals = '{"hp":{"cur":1,"max":500},"energy":{"cur":2,"max":60}}' WHERE id = %s""", hero)
+    combat.redis.hset(f"ac:{hero}", mapping={"state": "combat", "combat_session_id": session})
+    if vitals is not None:
+        combat.redis.hset(f"ac:{hero}", "vitals", json.dumps(vitals))
+    combat.settle(fight_of({hero: part(hp=450)}, session_id=session)).result
+    context = combat.redis.hgetall(f"ac:{hero}")
+    others = {"energy": {"cur": 2, "max": 60}} if vitals is None else vitals
+    assert json.loads(context["vitals"]) == {**others, "hp": {"cur": 450, "max": 500}}
+    assert context["state"] == "idle"
+    assert "combat_session_id" not in context
+
+
 def test_a_context_that_is_not_there_is_not_made(worker, combat):
     hero = combat.character()
     combat.settle(fight_of({hero: part(hp=45)}))

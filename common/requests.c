@@ -255,8 +255,7 @@ static void decide_held(struct requests *requests, struct bus *bus, const struct
 	}
 }
 
-void requests_queue_info(
-	struct requests *requests, struct bus *bus, const char *queue, bool exists, uint32_t consumers)
+void requests_queue_info(struct requests *requests, struct bus *bus, const char *queue, bool exists, uint32_t consumers)
 {
 	for (size_t i = 0; queue && i < requests->n_targets; i++) {
 		struct target *target = &requests->targets[i];

@@ -302,6 +302,12 @@ new-service:
 deploy-files:
 	@deploy/generate.sh
 
+# Every image built and run; says "skipped" where there can be no Docker engine.
+test-images:
+	@deploy/local/install-deps.sh run
+	@$(MAKE) --no-print-directory build-services
+	@tests/images.sh
+
 # A panel for each metric that the services say they have.
 dashboard: build-services
 	@deploy/watch/dashboard.py $(filter-out %/garrisonctl,$(BINARIES)) >build/dashboard.json
@@ -369,6 +375,7 @@ help:
 	@echo 'make deps     install the Debian packages that are missing'
 	@echo 'make lint     format, clang-tidy, warnings of gcc and clang, scripts, house rules; make fmt formats'
 	@echo 'make new-command SERVICE=arena NAME=decline_match | make new-service NAME=guild: write a skeleton'
+	@echo 'make test-images     build the container images and run the fleet in them'
 	@echo 'make install | uninstall    binaries and systemd units; DESTDIR=, PREFIX=/usr/local'
 	@echo 'make deploy-files    write Dockerfile, compose.yaml and the like from deploy/fleet.list'
 	@echo 'make docs     write docs/reference/ anew, after a change of a command, an event, a setting, a metric, a route or a verb'

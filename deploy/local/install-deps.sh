@@ -1,7 +1,7 @@
 #!/bin/bash
 # Install from Debian's packages what is missing, and nothing else.
 #
-#   install-deps.sh [run|test|lint]     each includes the ones before it; default: run
+#   install-deps.sh [run|test|lint|images]     each includes the ones before it, but images only run; default: run
 #
 # Works as root or with sudo. When nothing is missing, apt is not called at all. The packages' services are neither
 # started nor enabled: garrison runs private servers of its own.
@@ -14,19 +14,21 @@ run_packages=(
 )
 test_packages=(
 	python3 python3-pytest python3-pytest-xdist python3-pytest-timeout python3-pika python3-redis python3-psycopg2 python3-jwt
-	python3-cryptography python3-requests python3-jsonschema python3-yaml
+	python3-cryptography python3-requests python3-jsonschema python3-yaml prometheus
 	chromium chromium-driver wrk
 	clang libclang-rt-14-dev
 )
 lint_packages=(clang-format clang-tidy shellcheck)
+images_packages=(docker.io mmdebstrap python3 python3-pika)
 
 wanted=("${run_packages[@]}")
 case ${1:-run} in
 run) ;;
 test) wanted+=("${test_packages[@]}") ;;
 lint) wanted+=("${test_packages[@]}" "${lint_packages[@]}") ;;
+images) wanted+=("${images_packages[@]}") ;;
 *)
-	echo "usage: $0 [run|test|lint]" >&2
+	echo "usage: $0 [run|test|lint|images]" >&2
 	exit 64
 	;;
 esac
@@ -57,7 +59,8 @@ restore_policy() {
 }
 
 # What a package enables for the next boot while it is installed here is disabled again; what was enabled before stays.
-service_units=(rabbitmq-server.service epmd.service epmd.socket redis-server.service postgresql.service)
+service_units=(rabbitmq-server.service epmd.service epmd.socket redis-server.service postgresql.service docker.service docker.socket
+	containerd.service prometheus.service)
 
 enabled_units() {
 	local unit

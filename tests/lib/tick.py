@@ -9,7 +9,7 @@ LEDGER = """
 CREATE TABLE IF NOT EXISTS ledger (seq bigserial PRIMARY KEY, player_id bigint, due timestamptz, started timestamptz, last timestamptz, next timestamptz,
 	ticks bigint, xp bigint, gold bigint, items bigint,
 	at timestamptz DEFAULT clock_timestamp());
-CREATE OR REPLACE FUNCTION note_move() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+CREATE OR REPLACE FUNCTION note_move() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
 	INSERT INTO ledger (player_id, due, started, last, next, ticks, xp, gold, items) VALUES (NEW.player_id, OLD.next_tick_at, OLD.started_at, NEW.last_tick_at, NEW.next_tick_at,
 		NEW.ticks - OLD.ticks, NEW.total_xp - OLD.total_xp, NEW.total_gold - OLD.total_gold, NEW.total_items - OLD.total_items);
 	RETURN NULL;

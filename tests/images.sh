@@ -45,6 +45,7 @@ clean_up() {
 	if [[ $engine_pid ]]; then
 		kill "$engine_pid" 2>/dev/null || true
 		wait "$engine_pid" 2>/dev/null || true
+		umount "$work"/exec/netns/* 2>/dev/null || true
 	fi
 	rm -rf "$work" || say "left behind: $work" >&2
 	exit $status
@@ -116,7 +117,6 @@ prepare_servers() {
 	deploy/local/servers.sh start "$work/stack" </dev/null
 	# shellcheck source=/dev/null
 	. "$work/stack/env"
-	mkdir "$work/ctl-secrets"
 	server_of() { sed -E 's,^[a-z]+://([^@/]*@)?,,' <<<"$1"; }
 	AMQP_SERVER=$(server_of "$AMQP_URL") REDIS_SERVER=$(server_of "$REDIS_URL") POSTGRES_SERVER=$(server_of "$DATABASE_URL") \
 		GARRISONCTL="$PWD/build/bin/garrisonctl" deploy/secrets.sh "$work/secrets" >/dev/null
@@ -145,22 +145,23 @@ start_container() { # start_container SERVICE REPLICA
 	take_port
 	admin_of[$name]=127.0.0.1:$port
 	for url in amqp redis database; do
-		settings+=(-e "${url^^}_URL_FILE=/run/secrets/$service-$url-url")
+		settings+=(-e "${url^^}_URL_FILE=/run/secrets/$url-url" -v "$work/secrets/$service-$url-url:/run/secrets/$url-url:ro")
 	done
 	if [[ $service == gateway ]]; then
 		take_port
 		gateway=127.0.0.1:$port
-		settings+=(-e "GATEWAY_ADDR=$gateway" -e SERVICE_TOKEN_FILE=/run/secrets/service-token)
+		settings+=(-e "GATEWAY_ADDR=$gateway" -e SERVICE_TOKEN_FILE=/run/secrets/service-token
+			-v "$work/secrets/service-token:/run/secrets/service-token:ro")
 	fi
 	"$docker" run -d --name "$name" --network host --read-only --cap-drop ALL --security-opt no-new-privileges \
-		--memory "${memory[$service]%i}" --pids-limit 512 -v "$work/secrets:/run/secrets:ro" \
+		--memory "${memory[$service]%i}" --pids-limit 512 \
 		-e "ADMIN_ADDR=${admin_of[$name]}" "${settings[@]}" "garrison-$service" >/dev/null
 	containers+=("$name")
 }
 
 # Above the servers' block of ports, below those the kernel hands out.
 take_port() {
-	((next_port)) || next_port=$(($(<"$work/stack/ports") + 6000 % 9000 + 100))
+	((next_port)) || next_port=$(($(<"$work/stack/ports") + 20))
 	while (exec 3<>"/dev/tcp/127.0.0.1/$next_port") 2>/dev/null; do
 		next_port=$((next_port + 1))
 	done

@@ -122,6 +122,11 @@ static void queue_context(struct call *call, int64_t char_id)
 		(long long)char_id);
 }
 
+static void queue_live(struct call *call, const char *session)
+{
+	kv_queue(call->kv, "EXISTS " KEY_SESSION "%s " KEY_OLD_SESSION "%s", session, session);
+}
+
 static void read_context(struct known *known, const struct kv_answer *context, const char *session)
 {
 	const char *last;
@@ -143,7 +148,7 @@ static int ask_redis(
 	size_t len;
 
 	kv_queue(call->kv, "GET " KEY_TOMBSTONE "%s", session);
-	kv_queue(call->kv, "EXISTS " KEY_SESSION "%s " KEY_OLD_SESSION "%s", session, session);
+	queue_live(call, session);
 	kv_queue(call->kv, "EXISTS " KEY_UNKNOWN "%s", session);
 	queue_context(call, asked->char_id);
 	if (kv_sync(call->kv, &answers, err))
@@ -159,8 +164,8 @@ static int ask_redis(
 }
 
 /*
- * A context that is not there is restored, for it may say that this fight is the character's. Without state-backup the database
- * alone has to answer.
+ * A context that is not there is restored, for it may say that this fight is the character's, and the live session comes back with
+ * it. Without state-backup the database alone has to answer.
  */
 static int restore_context(
 	struct call *call, const struct asked_for *asked, const char *session, struct known *known, struct error *err)
@@ -174,9 +179,11 @@ static int restore_context(
 	if (call_service(call, RESTORE_COMMAND, &body, RESTORE_TIMEOUT_MS, &result, &ignored))
 		return 0;
 	queue_context(call, asked->char_id);
+	queue_live(call, session);
 	if (kv_sync(call->kv, &answers, err))
 		return -1;
 	read_context(known, kv_at(&answers, 0), session);
+	known->live = kv_integer(kv_at(&answers, 1), 0) > 0;
 	return 0;
 }
 

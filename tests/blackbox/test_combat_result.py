@@ -211,6 +211,17 @@ def test_a_context_of_few_fields_that_names_the_fight_is_not_restored_away(worke
     assert combat.redis.hget(f"ac:{hero}", "combat_session_id") == session
 
 
+@pytest.mark.services("state-backup")
+def test_a_live_session_that_is_restored_with_its_context_is_active(worker, fleet, combat, amqp):
+    fleet.start("state-backup")
+    hero, session = combat.character(), str(uuid.uuid4())
+    combat.redis.set(f"combat:session:{session}", "{}")
+    combat.context(hero, state="combat", combat_session_id=session)
+    assert amqp.call("state-backup.backup_full_state", {"char_id": hero}).result["saved"]
+    assert combat.redis.delete(f"ac:{hero}", f"combat:session:{session}") == 2
+    assert combat.result(session, hero).result["status"] == "active"
+
+
 @pytest.mark.parametrize(("lang", "message"), [("ru", "Бой уже завершен!"), ("en", "The fight is over!")])
 def test_a_history_row_without_a_document_is_finished(worker, combat, lang, message):
     hero, session = combat.character(), str(uuid.uuid4())

@@ -203,12 +203,31 @@ static void wait_for_acks(struct dead_scan *scan)
 			return;
 }
 
+/* The letters are ready again only a moment after the channel has gone: who looks when we have ended shall find them. */
+static void wait_until_back(const struct dead_scan *scan)
+{
+	int64_t deadline_ms = clock_ms() + QUIET_MS;
+	struct error ignored;
+	struct bus *bus = broker_connect(false, &ignored);
+	uint32_t ready;
+
+	if (!bus)
+		return;
+	while (bus_check_queue(bus, scan->queue, &ready, &ignored) == 0 && ready < scan->held &&
+		clock_ms() < deadline_ms)
+		clock_sleep_ms(SETTLE_MS / 10);
+	bus_close(bus, CLOSE_TIMEOUT_MS);
+	bus_free(bus);
+}
+
 void dead_close(struct dead_scan *scan)
 {
 	if (scan->bus && bus_is_open(scan->bus)) {
 		if (scan->acked)
 			wait_for_acks(scan);
 		bus_close(scan->bus, CLOSE_TIMEOUT_MS);
+		if (scan->held)
+			wait_until_back(scan);
 	}
 	bus_free(TAKE(scan->bus));
 }

@@ -44,7 +44,7 @@ struct dead_scan {
 
 /* The service's name from the arguments and its queue, opened. 0, or -1: invalid_payload for no such service, not_found, unavailable. */
 int dead_open(struct dead_scan *scan, const struct invocation *in, struct error *err);
-/* Puts back what is not acked; waits until the broker has taken the acks. */
+/* Puts back what is not acked; waits until the broker has taken the acks and shows what went back. */
 void dead_close(struct dead_scan *scan);
 /* The next letter that the options ask for: 1, 0 at the end, -1 failed. */
 int dead_next(struct dead_scan *scan, struct dead_letter *letter, struct error *err);

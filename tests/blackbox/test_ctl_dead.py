@@ -176,6 +176,15 @@ def test_scans_do_not_wear_the_queue_out(dead, amqp):
         assert dead("list")["messages"] == 1
 
 
+def test_what_was_only_looked_at_is_there_when_the_verb_has_ended(dead, amqp):
+    for i in range(40):
+        bury(amqp, message_id=f"m{i}")
+    depth_is(amqp, DEAD, 40)
+    for verb, words, left in (("show", (), 40), ("list", (), 40), ("purge", ("--id=m7",), 39), ("redrive", ("--id=m9",), 38)):
+        dead(verb, *words)
+        assert amqp.depth(DEAD) == left, verb
+
+
 def test_many_messages_go_once_and_in_order(dead, amqp):
     for i in range(700):
         amqp.channel.basic_publish(

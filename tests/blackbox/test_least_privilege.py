@@ -3,7 +3,9 @@
 GARRISON_TEST_USERS=1 make test runs every other test in this way, too.
 """
 
+import contextlib
 import json
+import subprocess
 import uuid
 
 import pika
@@ -12,7 +14,7 @@ import pytest
 import redis
 
 from lib.amqp import Amqp
-from lib.fleet import Fleet
+from lib.fleet import Fleet, free_address
 from lib.users import Users
 from lib.wait import wait_for
 
@@ -311,6 +313,32 @@ def test_dangerous_commands_are_not_theirs(users, service):
                     ("REPLICAOF", "NO", "ONE"), ("DEBUG", "SLEEP", "0")):  # fmt: skip
         with pytest.raises(redis.exceptions.ResponseError, match="(?i)no permissions|NOPERM|DEBUG command not allowed"):
             cache(users, service).execute_command(*command)
+
+
+def test_a_server_starts_from_the_file_and_lets_nobody_else_in(users, tmp_path):
+    """redis-server --aclfile, as in compose.yaml."""
+    host, _, port = free_address().partition(":")
+    server = subprocess.Popen(
+        ["setpriv", "--pdeathsig", "KILL", "redis-server", "--bind", host, "--port", port, "--aclfile", users.folder / "redis.acl",
+         "--save", "", "--dir", tmp_path],
+        stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+
+    def up():
+        with contextlib.suppress(redis.exceptions.ConnectionError):
+            with pytest.raises(redis.exceptions.AuthenticationError):
+                redis.Redis(host, int(port)).ping()
+            return True
+
+    try:
+        wait_for(up, 10)
+        tick = redis.Redis(host, int(port), username="garrison-tick", password="of-tick")
+        assert tick.set("tick:cursor", "1")
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            tick.get("auth:x")
+    finally:
+        server.terminate()
+        server.wait(10)
 
 
 def test_rights_that_are_no_longer_listed_are_taken_away(own_stack, users):

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "bus_internal.h"
+#include "crash.h"
 
 #define PERSISTENT 2
 #define TRANSIENT 1
@@ -184,11 +185,13 @@ int bus_publish(struct bus *bus, enum bus_channel channel, const struct bus_publ
 		properties.headers = bus_table(publication->headers, publication->n_headers, entries);
 		properties._flags |= AMQP_BASIC_HEADERS_FLAG;
 	}
+	crash_point("before_publish");
 	status = amqp_basic_publish(bus->connection, channel, bus_bytes(publication->exchange),
 		bus_bytes(publication->routing_key), publication->mandatory, 0, &properties, body);
 	if (status != AMQP_STATUS_OK)
 		return error_down(
 			err, STORE_BROKER, "RabbitMQ at %s: publish: %s", bus_host(bus), amqp_error_string2(status));
+	crash_point("published");
 	if (channel == BUS_MAIN) {
 		bus->published++;
 		if (sequence)

@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "clock.h"
+#include "crash.h"
 #include "dispatch.h"
 #include "naming.h"
 #include "publisher.h"
@@ -173,6 +174,7 @@ static void confirmed_one(void *arg, bool confirmed)
 		atomic_store(&job->refused, true);
 	if (atomic_fetch_sub(&job->pending, 1) > 1)
 		return;
+	crash_point("publications_confirmed");
 	job_finish(job, atomic_load(&job->refused) ? VERDICT_NONE : VERDICT_ACK, ending->sink);
 	free(ending);
 }
@@ -319,9 +321,11 @@ static void publish_then_ack(struct job *job, struct outgoing *list, const struc
 	int n = 0;
 
 	if (!list) {
+		crash_point("done_without_publications");
 		job_finish(job, VERDICT_ACK, sink);
 		return;
 	}
+	crash_point("before_publications");
 	for (struct outgoing *out = list; out; out = out->next)
 		n++;
 	ending = must_alloc(sizeof(*ending));

@@ -1,5 +1,6 @@
 #include "kv_internal.h"
 #include "clock.h"
+#include "crash.h"
 
 #include <poll.h>
 #include <stdio.h>
@@ -310,7 +311,9 @@ int kv_sync(struct kv *kv, struct kv_answers *answers, struct error *err)
 {
 	CLEANUP(kv_answers_release) struct kv_answers got = { kv->n_calls, NULL };
 	got.items = must_zalloc((kv->n_calls + 1) * sizeof(got.items[0]));
+	crash_point("before_redis");
 	int rc = kv->n_calls ? run_calls(kv, (redisReply **)got.items, err) : 0;
+	crash_point("stored_in_redis");
 	discard(kv);
 	*answers = (struct kv_answers){ 0 };
 	if (rc == 0) {

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "crash.h"
 #include "dispatch.h"
 #include "log.h"
 
@@ -149,6 +150,7 @@ static void take_delivery(struct listener *listener, const struct bus_delivery *
 	bool durable = delivery->consumer_tag && strcmp(delivery->consumer_tag, TAG_DURABLE) == 0;
 	struct job *job = job_new(delivery, durable ? LANE_DURABLE : LANE_RPC, listener->epoch);
 
+	crash_point("delivered");
 	unacked_add(&listener->unacked, job->tag);
 	listener->held += job->size;
 	listener->in_flight++;

@@ -1,5 +1,6 @@
 #include "pg_internal.h"
 #include "clock.h"
+#include "crash.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -280,9 +281,12 @@ enum pg_outcome pg_exchange(struct pg *pg, struct pg_rows *answers, struct error
 	bool was_in_transaction = pg->in_transaction;
 	x.set_timeout_ms = pg->server_timeout_ms;
 	/* Each part may need a PREPARE before it; then ROLLBACK and SET. */
+	crash_point("before_postgres");
 	x.steps = must_alloc((pg->n_queued * 2 + 2) * sizeof(x.steps[0]));
 	if (send_all(&x))
 		return PG_LOST;
+	/* After a sync: what had to be committed is. */
+	crash_point("stored_in_postgres");
 	PGTransactionStatusType status = PQtransactionStatus(pg->conn);
 	pg->in_transaction = !x.failed && status == PQTRANS_INTRANS;
 	pg->rollback_due = status == PQTRANS_INERROR || (x.failed && status == PQTRANS_INTRANS);

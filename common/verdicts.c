@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "crash.h"
 #include "listener_internal.h"
 
 struct metric listener_metrics[] = {
@@ -105,8 +106,10 @@ int listener_tell_verdicts(struct listener *listener)
 	if (!listener->unacked.n_done || status)
 		return status;
 	last = unacked_prefix(&listener->unacked);
+	crash_point("before_ack");
 	if (last && bus_ack(listener->bus, last, true))
 		return -1;
+	crash_point("acked");
 	if (listener->unacked.n_done && clock_ms() - listener->done_since_ms >= HEAD_STUCK_MS)
 		return ack_singly(listener);
 	return 0;

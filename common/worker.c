@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "crash.h"
 #include "dispatch.h"
 #include "log.h"
 #include "quarantine.h"
@@ -183,8 +184,10 @@ static void run_jobs(struct thread *thread, struct job *list, size_t n)
 		if (prepare_job(thread, job, ready[n_ready]))
 			n_ready++;
 	}
+	crash_point("parsed");
 	if (n_ready)
 		dispatch_run(ready, n_ready, &thread->scratch);
+	crash_point("handled");
 	if (thread->pg)
 		pg_rollback(thread->pg);
 	for (size_t i = 0; i < n_ready; i++) {

@@ -53,7 +53,9 @@ def build_name(folder):
 
 def pytest_generate_tests(metafunc):
     if "build" in metafunc.fixturenames:
-        metafunc.parametrize("build", BUILDS, ids=build_name, indirect=True, scope="module")
+        # A module that makes the binaries it tests is run once.
+        builds = BUILDS[:1] if getattr(metafunc.module, "MAKES_ITS_OWN_BUILD", False) else BUILDS
+        metafunc.parametrize("build", builds, ids=build_name, indirect=True, scope="module")
 
 
 @pytest.fixture(scope="module")

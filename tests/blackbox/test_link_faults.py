@@ -221,12 +221,14 @@ def test_an_answer_lost_after_the_deed(stack, link, worker, judge, sql, record_p
 def test_a_confirm_lost_is_a_message_sent_again_with_the_same_id(stack, link, worker, judge, amqp):
     events = amqp.events("fixture.emitted")
     link.lose_reply("game.events", times=3)
-    commands = [f"c{i}" for i in range(10)]
-    for message_id in commands:
-        amqp.publish("fixture.emit", {"n": 3}, message_id=message_id)
-        if link.counts()["lost"] < 3:
-            time.sleep(0.1)  # a loss each, not one for all
-    wait_for(lambda: link.counts()["lost"] >= 3, what="three confirms to be lost")
+    commands = []
+
+    def lost():
+        commands.append(f"c{len(commands)}")
+        amqp.publish("fixture.emit", {"n": 3}, message_id=commands[-1])
+        return link.counts()["lost"] >= 3
+
+    wait_for(lost, interval=0.1, what="three confirms to be lost")
     amqp.wait_until_empty("game.fixture")
     wait_for(lambda: worker.metrics()["garrison_in_flight"] == 0 and worker.metrics()["garrison_publish_waiting"] == 0, 20)
     ids = [event.properties.message_id for event in events.all()]
@@ -243,8 +245,8 @@ def test_a_copys_confirm_lost_loses_no_command(stack, link, worker, judge, amqp,
     link.lose_reply("game.retry", times=3)
     for i in range(10):
         amqp.publish("fixture.settle", {"key": f"s{i}", "fail_attempts": 1}, message_id=f"s{i}")
-    wait_for(lambda: link.counts()["lost"] >= 1, what="a confirm to be lost")
     wait_for(lambda: set(effects(redis)) == {f"s{i}" for i in range(10)}, 20)
+    assert link.counts()["lost"] >= 1
     link.heal()
     wait_for(lambda: worker.metrics()["garrison_in_flight"] == 0)
     assert amqp.depth("game.fixture.dead") == 0

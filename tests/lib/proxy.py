@@ -162,7 +162,7 @@ class Link:
             self.owner.counts["lost"] += 1
             self.end("rst")
             return
-        if direction == UP and self.owner.lose and self.owner.lose["text"].encode() in data:
+        if direction == UP and not self.loses_reply and self.owner.lose and self.owner.lose["text"].encode() in data:
             self.owner.lose["times"] -= 1
             if self.owner.lose["times"] == 0:
                 self.owner.lose = None

@@ -53,8 +53,8 @@ def build_name(folder):
 
 def pytest_generate_tests(metafunc):
     if "build" in metafunc.fixturenames:
-        # A module that makes the binaries it tests is run once.
-        builds = BUILDS[:1] if getattr(metafunc.module, "MAKES_ITS_OWN_BUILD", False) else BUILDS
+        # A module that makes the binaries it tests, or mostly waits, is run once.
+        builds = BUILDS[:1] if getattr(metafunc.module, "ONE_BUILD_IS_ENOUGH", False) else BUILDS
         metafunc.parametrize("build", builds, ids=build_name, indirect=True, scope="module")
 
 

@@ -20,7 +20,7 @@ SITES = sorted(
     for file in (ROOT / folder).rglob("*.c")
     for site in re.findall(r'\bcrash_point\("(\w+)"\)', file.read_text())
 )
-MAKES_ITS_OWN_BUILD = True
+ONE_BUILD_IS_ENOUGH = True
 BUILD = ROOT / "build/crash"
 MESSAGES = 10
 

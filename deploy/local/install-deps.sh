@@ -13,12 +13,12 @@ run_packages=(
 	rabbitmq-server redis-server postgresql-15 curl procps util-linux
 )
 test_packages=(
-	python3 python3-pytest python3-pytest-xdist python3-pytest-timeout python3-pika python3-redis python3-psycopg2 python3-jwt
-	python3-cryptography python3-requests python3-jsonschema python3-yaml prometheus
+	python3 python3-pytest python3-pytest-xdist python3-pytest-timeout python3-pytest-rerunfailures
+	python3-pika python3-redis python3-psycopg2 python3-jwt python3-cryptography python3-requests python3-jsonschema python3-yaml prometheus
 	chromium chromium-driver wrk
-	clang libclang-rt-14-dev
+	clang clang-format libclang-rt-14-dev
 )
-lint_packages=(clang-format clang-tidy shellcheck)
+lint_packages=(clang-tidy shellcheck)
 images_packages=(docker.io mmdebstrap python3 python3-pika)
 
 wanted=("${run_packages[@]}")

@@ -87,7 +87,8 @@ wait_until_up() { # wait_until_up NAME LOG COMMAND...: until the command succeed
 		if "$@" >/dev/null 2>&1; then
 			return 0
 		fi
-		if ! "${name}_pid" >/dev/null; then
+		# Gone for good, and not just between two programs of its start.
+		if ! "${name}_pid" >/dev/null && sleep 1 && ! "${name}_pid" >/dev/null; then
 			break
 		fi
 		sleep 0.1
@@ -160,6 +161,17 @@ clear_after_crash() {
 	done
 }
 
+run_postgres() { # a killed one's children hold its memory for a moment yet
+	local i
+	for ((i = 0; i < 10; i++)); do
+		if as_postgres $pg_bin/pg_ctl start -s -w -t $wait_s -D "$1" -o "-p $postgres_port" >"$dir/log/pg_ctl.log" 2>&1 </dev/null; then
+			return 0
+		fi
+		sleep 0.5
+	done
+	return 1
+}
+
 start_postgres() {
 	local data fresh=
 	[[ -e $(postgres_data)/postgresql.conf ]] || fresh=yes
@@ -170,8 +182,7 @@ start_postgres() {
 	data=$(postgres_data)
 	if ! postgres_pid >/dev/null; then
 		clear_after_crash "$data"
-		as_postgres $pg_bin/pg_ctl start -s -w -t $wait_s -D "$data" -o "-p $postgres_port" >"$dir/log/pg_ctl.log" 2>&1 </dev/null ||
-			fail "PostgreSQL does not start: $(tail -n 5 "$dir/log/pg_ctl.log")"
+		run_postgres "$data" || fail "PostgreSQL does not start: $(tail -n 5 "$dir/log/pg_ctl.log" "$data"/log/* 2>/dev/null)"
 	fi
 	if [[ $fresh ]]; then
 		$pg_bin/createdb -h 127.0.0.1 -p "$postgres_port" -U garrison garrison

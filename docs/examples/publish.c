@@ -15,7 +15,8 @@ static void must(int ok, const char *what)
 
 int main(void)
 {
-	char *url = strdup(getenv("AMQP_URL"));
+	const char *address = getenv("AMQP_URL");
+	char *url = strdup(address ? address : "amqp://guest:guest@127.0.0.1:5672/"); /* parsing writes into it */
 	const char *body = "{\"player_id\":101}";
 	struct amqp_connection_info to;
 	amqp_connection_state_t connection = amqp_new_connection();

@@ -2,6 +2,7 @@
 
 import time
 
+import pika
 import pytest
 
 from lib.load import EFFECTS, Publisher, effects
@@ -131,6 +132,16 @@ def test_what_outlasts_the_grace_goes_back_to_its_queue(clean, fleet, amqp):
 # Servers that go away -----------------------------------------------------------------------------------------------
 
 
+def purged(stack, queue):
+    try:
+        amqp = stack.amqp()
+        amqp.purge(queue)
+        amqp.close()
+    except (pika.exceptions.AMQPError, OSError):
+        return False
+    return True
+
+
 @pytest.fixture
 def own(own_stack, own_fleet):
     """A fixture worker on servers of this module's own, which may be harmed."""
@@ -138,9 +149,8 @@ def own(own_stack, own_fleet):
         own_stack.add_service("fixture")
         own_stack.fixture_added = True
     own_stack.redis.delete(EFFECTS)
-    amqp = own_stack.amqp()
-    amqp.purge("game.fixture.dead")
-    amqp.close()
+    # A queue whose broker was killed just now may have no leader yet.
+    wait_for(lambda: purged(own_stack, "game.fixture.dead"), 90, interval=0.5)
     return own_stack
 
 

@@ -154,6 +154,23 @@ def own(own_stack, own_fleet):
     return own_stack
 
 
+def test_the_broker_killed_and_back(own, own_fleet):
+    worker = own_fleet.start("fixture")
+    amqp = own.amqp()
+    for i in range(500):
+        amqp.publish("fixture.note", {"key": f"b{i}"})
+    own.servers.kill("rabbitmq")
+    wait_for(lambda: not worker.ready())
+    own.servers.start("rabbitmq")
+    wait_for(worker.ready, 40)
+    amqp = own.amqp()
+    for i in range(500, 600):
+        amqp.publish("fixture.note", {"key": f"b{i}"})
+    wait_for(lambda: set(effects(own.redis)) == {f"b{i}" for i in range(600)}, 20)
+    assert amqp.send_and_wait("fixture.note", {"key": "end"}).ok
+    assert amqp.depth("game.fixture.dead") == 0
+
+
 def test_connections_closed_by_force(own, own_fleet):
     worker = own_fleet.start("fixture")
     before = worker.metrics()["garrison_consumer_connects_total"]
@@ -238,21 +255,3 @@ def test_one_lost_connection_is_no_outage(own, own_fleet):
     assert amqp.send_and_wait("fixture.query", {"ms": 1}).ok
     assert worker.ready()
     assert not [line for line in worker.logs if line["event"] == "store_down"]
-
-
-# Last: a killed broker's queues may be without a leader for a while.
-def test_the_broker_killed_and_back(own, own_fleet):
-    worker = own_fleet.start("fixture")
-    amqp = own.amqp()
-    for i in range(500):
-        amqp.publish("fixture.note", {"key": f"b{i}"})
-    own.servers.kill("rabbitmq")
-    wait_for(lambda: not worker.ready())
-    own.servers.start("rabbitmq")
-    wait_for(worker.ready, 40)
-    amqp = own.amqp()
-    for i in range(500, 600):
-        amqp.publish("fixture.note", {"key": f"b{i}"})
-    wait_for(lambda: set(effects(own.redis)) == {f"b{i}" for i in range(600)}, 20)
-    assert amqp.send_and_wait("fixture.note", {"key": "end"}).ok
-    assert amqp.depth("game.fixture.dead") == 0

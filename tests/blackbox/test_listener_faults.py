@@ -2,7 +2,6 @@
 
 import time
 
-import pika
 import pytest
 
 from lib.load import EFFECTS, Publisher, effects
@@ -132,16 +131,6 @@ def test_what_outlasts_the_grace_goes_back_to_its_queue(clean, fleet, amqp):
 # Servers that go away -----------------------------------------------------------------------------------------------
 
 
-def purged(stack, queue):
-    try:
-        amqp = stack.amqp()
-        amqp.purge(queue)
-        amqp.close()
-    except (pika.exceptions.AMQPError, OSError):
-        return False
-    return True
-
-
 @pytest.fixture
 def own(own_stack, own_fleet):
     """A fixture worker on servers of this module's own, which may be harmed."""
@@ -149,26 +138,10 @@ def own(own_stack, own_fleet):
         own_stack.add_service("fixture")
         own_stack.fixture_added = True
     own_stack.redis.delete(EFFECTS)
-    # A queue whose broker was killed just now may have no leader for a while; the cases that count dead letters come later.
-    purged(own_stack, "game.fixture.dead")
+    amqp = own_stack.amqp()
+    amqp.purge("game.fixture.dead")
+    amqp.close()
     return own_stack
-
-
-def test_the_broker_killed_and_back(own, own_fleet):
-    worker = own_fleet.start("fixture")
-    amqp = own.amqp()
-    for i in range(500):
-        amqp.publish("fixture.note", {"key": f"b{i}"})
-    own.servers.kill("rabbitmq")
-    wait_for(lambda: not worker.ready())
-    own.servers.start("rabbitmq")
-    wait_for(worker.ready, 40)
-    amqp = own.amqp()
-    for i in range(500, 600):
-        amqp.publish("fixture.note", {"key": f"b{i}"})
-    wait_for(lambda: set(effects(own.redis)) == {f"b{i}" for i in range(600)}, 20)
-    assert amqp.send_and_wait("fixture.note", {"key": "end"}).ok
-    assert amqp.depth("game.fixture.dead") == 0
 
 
 def test_connections_closed_by_force(own, own_fleet):

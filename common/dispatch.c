@@ -6,12 +6,14 @@
 #include "clock.h"
 #include "log.h"
 #include "naming.h"
+#include "utf8.h"
 
 #define BODY_MAX ((size_t)1 << 20)
 /* What a message may take in memory besides its own size: the structs of the largest schema, and what handlers build. */
 #define SCRATCH_PER_CALL ((size_t)4 << 20)
 #define SCRATCH_PER_BYTE 8
 #define TREE_PER_BYTE 64
+#define NAME_SHOWN_MAX 100
 #define N_LANES 2
 
 struct command_stats {
@@ -106,6 +108,16 @@ static bool check_lane(struct call *call)
 		call->message->lane == LANE_DURABLE ? "use " EXCHANGE_RPC : "use " EXCHANGE_COMMANDS);
 }
 
+static bool refuse_unknown(struct call *call)
+{
+	const struct message *message = call->message;
+	const char *name = message->type ? message->type : name_command_of(message->routing_key);
+
+	return refuse_at(call, STAGE_UNKNOWN, CODE_UNKNOWN_COMMAND,
+		scratch_printf(&call->scratch, "%s has no command \"%.*s\"", call->service->name,
+			(int)utf8_cut(name, NAME_SHOWN_MAX), name));
+}
+
 bool dispatch_prepare(struct call *call, struct scratch *tree)
 {
 	const struct message *message = call->message;
@@ -113,9 +125,7 @@ bool dispatch_prepare(struct call *call, struct scratch *tree)
 	const cJSON *json;
 
 	if (!call->command)
-		return refuse_at(call, STAGE_UNKNOWN, CODE_UNKNOWN_COMMAND,
-			scratch_printf(&call->scratch, "%s has no command \"%.100s\"", call->service->name,
-				message->type ? message->type : name_command_of(message->routing_key)));
+		return refuse_unknown(call);
 	if (!check_lane(call))
 		return false;
 	if (message->body_len > command_body_max(call->command))

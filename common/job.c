@@ -11,6 +11,7 @@
 #include "dispatch.h"
 #include "naming.h"
 #include "publisher.h"
+#include "utf8.h"
 
 #define COPY_HEADERS 10 /* g-* and traceparent, at most */
 #define ERROR_MAX 300
@@ -233,6 +234,7 @@ static struct outgoing *make_copy(const struct job *job, const struct call *call
 	const struct message *message = &job->message;
 	char now[CLOCK_TEXT_MAX], first[CLOCK_TEXT_MAX], error[ERROR_MAX];
 	const char *type = call->command ? call->command->name : message->type;
+	const char *reason = call->reply.message ? call->reply.message : "";
 	struct outgoing *out;
 	size_t size = 2 * text_size(message->routing_key) + text_size(message->message_id) +
 		      text_size(message->correlation_id) + text_size(message->reply_to) + text_size(type) +
@@ -243,7 +245,7 @@ static struct outgoing *make_copy(const struct job *job, const struct call *call
 		size += text_size(job->headers[i].text);
 	clock_format(clock_real_us(), now);
 	clock_format(message->first_at_us ? message->first_at_us : clock_real_us(), first);
-	snprintf(error, sizeof(error), "%s", call->reply.message ? call->reply.message : "");
+	snprintf(error, sizeof(error), "%.*s", (int)utf8_cut(reason, sizeof(error) - 1), reason);
 	out = outgoing_new(size, job->n_headers + COPY_HEADERS);
 	out->promise = PROMISE_CONFIRM;
 	out->mandatory = true;

@@ -1,9 +1,10 @@
 #include "kv_internal.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "percent.h"
 
 void kv_url_release(struct kv_url *url)
 {
@@ -18,33 +19,15 @@ static int refuse(struct error *err, const char *why)
 	return error_set(err, CODE_INVALID_PAYLOAD, "not a Redis URL (redis://user:password@host:port/db): %s", why);
 }
 
-static int hex_digit(char c)
-{
-	return isdigit((unsigned char)c)    ? c - '0'
-	       : isxdigit((unsigned char)c) ? tolower((unsigned char)c) - 'a' + 10
-					    : -1;
-}
-
 /* A copy with %XX undone; NULL when that is malformed. */
 static char *decode(const char *from, size_t len)
 {
-	char *out = must_alloc(len + 1), *to = out;
-	for (size_t i = 0; i < len; i++) {
-		if (from[i] != '%') {
-			*to++ = from[i];
-			continue;
-		}
-		int high = len - i > 2 ? hex_digit(from[i + 1]) : -1;
-		int low = len - i > 2 ? hex_digit(from[i + 2]) : -1;
-		if (high < 0 || low < 0 || (high == 0 && low == 0)) {
-			free(out);
-			return NULL;
-		}
-		*to++ = (char)(high * 16 + low);
-		i += 2;
-	}
-	*to = '\0';
-	return out;
+	char *out = must_alloc(len + 1);
+
+	if (percent_decode(from, len, false, out))
+		return out;
+	free(out);
+	return NULL;
 }
 
 /* "user:password" or ":password". */

@@ -4,6 +4,7 @@
 #include <sys/random.h>
 
 #include "cleanup.h"
+#include "percent.h"
 
 struct uuid uuid_random(void)
 {
@@ -15,17 +16,6 @@ struct uuid uuid_random(void)
 	uuid.bytes[6] = (unsigned char)((uuid.bytes[6] & 0x0f) | 0x40);
 	uuid.bytes[8] = (unsigned char)((uuid.bytes[8] & 0x3f) | 0x80);
 	return uuid;
-}
-
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
 }
 
 /* True before the bytes that a dash precedes. */
@@ -43,10 +33,10 @@ int uuid_parse(const char *text, struct uuid *out)
 
 		if (dash_before(i) && *text++ != '-')
 			return -1;
-		high = hex_value(*text);
+		high = hex_digit(*text);
 		if (high < 0)
 			return -1;
-		low = hex_value(text[1]);
+		low = hex_digit(text[1]);
 		if (low < 0)
 			return -1;
 		uuid.bytes[i] = (unsigned char)(high << 4 | low);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "field.h"
+#include "percent.h"
 
 #define PAIRS_MAX 64
 #define CLOCK_SKEW_S 2 /* between Telegram's clock and ours */
@@ -26,34 +27,6 @@ static int refuse_data(struct error *err, const char *why)
 
 /* ---- from text to pairs ---- */
 
-static int hex_digit(char c)
-{
-	const char *digits = "0123456789abcdef", *at = c ? strchr(digits, c | ('A' <= c && c <= 'F' ? 0x20 : 0)) : NULL;
-
-	return at ? (int)(at - digits) : -1;
-}
-
-/* In place of the text itself. As browsers write forms, a plus is a space. False for a broken escape or a NUL. */
-static bool decode(char *text)
-{
-	char *to = text;
-
-	for (; *text; text++) {
-		if (*text == '%') {
-			int high = hex_digit(text[1]), low = high < 0 ? -1 : hex_digit(text[2]);
-
-			if (low < 0 || high + low == 0)
-				return false;
-			*to++ = (char)(high << 4 | low);
-			text += 2;
-		} else {
-			*to++ = *text == '+' ? ' ' : *text;
-		}
-	}
-	*to = '\0';
-	return true;
-}
-
 static const char *find(const struct pairs *pairs, const char *name)
 {
 	for (size_t i = 0; i < pairs->n; i++)
@@ -69,7 +42,8 @@ static int add_pair(struct pairs *pairs, char *text, struct error *err)
 	if (!value)
 		return refuse_data(err, "a part is not name=value");
 	*value++ = '\0';
-	if (!decode(text) || !decode(value))
+	/* As browsers write forms: a plus is a space. */
+	if (!percent_decode(text, strlen(text), true, text) || !percent_decode(value, strlen(value), true, value))
 		return refuse_data(err, "a part is not percent-encoded");
 	if (find(pairs, text))
 		return refuse_data(err, "a name occurs twice");

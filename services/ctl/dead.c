@@ -17,6 +17,16 @@
 #define PREFETCH_AT_RATE 128
 #define BODY_SCRATCH_MAX ((size_t)512 << 20)
 
+const struct field dead_change_fields[DEAD_CHANGE_FIELDS] = {
+	FIELD(struct dead_options, id, .min = 1, .max = 255, .help = "only the message with this message_id"),
+	FIELD(struct dead_options, code, .min = 1, .max = 64, .help = "only messages that died of this code"),
+	FIELD(struct dead_options, limit, .max = INT32_MAX, .preset = "0", .help = "at most so many; 0: all"),
+	FIELD(struct dead_options, rate, .max = 1000000, .preset = "0",
+		.help = "at most so many a second; 0: no limit"),
+	FIELD(struct dead_options, dry_run, .as = "dry-run",
+		.help = "tell which messages it would be, and change nothing"),
+};
+
 static const char *service_name(const void *context, size_t i)
 {
 	(void)context;

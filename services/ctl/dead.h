@@ -15,6 +15,10 @@ struct dead_options {
 	int64_t rate; /* messages a second; 0: as fast as it goes */
 };
 
+/* The options of the verbs that change the queue. */
+#define DEAD_CHANGE_FIELDS 5
+extern const struct field dead_change_fields[DEAD_CHANGE_FIELDS];
+
 /* A dead letter: the delivery, and what its g-* headers say. Valid until the next one is read; strings may be NULL unless said. */
 struct dead_letter {
 	struct bus_delivery delivery;

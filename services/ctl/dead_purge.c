@@ -7,16 +7,7 @@
 
 #define NAP_MS 1000
 
-static const struct field option_fields[] = {
-	FIELD(struct dead_options, id, .min = 1, .max = 255, .help = "only the message with this message_id"),
-	FIELD(struct dead_options, code, .min = 1, .max = 64, .help = "only messages that died of this code"),
-	FIELD(struct dead_options, limit, .max = INT32_MAX, .preset = "0", .help = "at most so many; 0: all"),
-	FIELD(struct dead_options, rate, .max = 1000000, .preset = "0",
-		.help = "at most so many a second; 0: no limit"),
-	FIELD(struct dead_options, dry_run, .as = "dry-run",
-		.help = "tell which messages would be deleted, and change nothing"),
-};
-const struct schema dead_purge_options = SCHEMA(struct dead_options, option_fields, .name = "dead purge");
+const struct schema dead_purge_options = SCHEMA(struct dead_options, dead_change_fields, .name = "dead purge");
 
 /* After n were deleted; who stops us meanwhile leaves the rest where it is. */
 static int wait_for_turn(struct dead_scan *scan, int64_t began_ms, int64_t n, struct error *err)

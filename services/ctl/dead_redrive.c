@@ -15,16 +15,7 @@
 #define HEADERS_MAX 64
 #define NAP_MS 1000
 
-static const struct field option_fields[] = {
-	FIELD(struct dead_options, id, .min = 1, .max = 255, .help = "only the message with this message_id"),
-	FIELD(struct dead_options, code, .min = 1, .max = 64, .help = "only messages that died of this code"),
-	FIELD(struct dead_options, limit, .max = INT32_MAX, .preset = "0", .help = "at most so many; 0: all"),
-	FIELD(struct dead_options, rate, .max = 1000000, .preset = "0",
-		.help = "at most so many a second; 0: no limit"),
-	FIELD(struct dead_options, dry_run, .as = "dry-run",
-		.help = "tell which messages would go, and change nothing"),
-};
-const struct schema dead_redrive_options = SCHEMA(struct dead_options, option_fields, .name = "dead redrive");
+const struct schema dead_redrive_options = SCHEMA(struct dead_options, dead_change_fields, .name = "dead redrive");
 
 /* Publications under way: sequence numbers acked … sent, each with the tag of its original at sequence % WINDOW. */
 struct redrive {

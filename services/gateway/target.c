@@ -2,44 +2,20 @@
 
 #include <string.h>
 
+#include "percent.h"
 #include "utf8.h"
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
-/* Decodes text in place of a copy; NULL for what is no text. In a query, + is a space. */
+/* Text free of control characters, in scratch; NULL for what is no such text. In a query, + is a space. */
 static char *decode(const char *text, size_t len, bool in_query, struct scratch *scratch)
 {
-	char *copy = scratch_memdup(scratch, text, len), *to = copy;
+	char *copy = scratch_memdup(scratch, text, len);
 
-	for (size_t i = 0; i < len; i++) {
-		int c = (unsigned char)text[i];
-
-		if (c == '%') {
-			int high = i + 2 < len ? hex_value(text[i + 1]) : -1;
-			int low = i + 2 < len ? hex_value(text[i + 2]) : -1;
-
-			if (high < 0 || low < 0)
-				return NULL;
-			c = high * 16 + low;
-			i += 2;
-		} else if (c == '+' && in_query) {
-			c = ' ';
-		}
-		if (c < ' ' || c == 0x7f)
+	if (!percent_decode(text, len, in_query, copy))
+		return NULL;
+	for (const char *at = copy; *at; at++)
+		if ((unsigned char)*at < ' ' || *at == 0x7f)
 			return NULL;
-		*to++ = (char)c;
-	}
-	*to = '\0';
-	return utf8_valid(copy, (size_t)(to - copy)) ? copy : NULL;
+	return utf8_valid(copy, strlen(copy)) ? copy : NULL;
 }
 
 static int add_parameter(struct target *target, const char *text, size_t len, struct scratch *scratch)

@@ -12,7 +12,7 @@ MAKEFLAGS += -j$(JOBS)
 endif
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: all build deploy-files dashboard test-images install uninstall build-services deps clean help run demo test lint fmt docs bench fuzz fuzz-build unit-tests new-command new-service servers-up servers-down clean-stack FORCE
+.PHONY: all build deploy-files dashboard test-images install uninstall build-services deps clean help run demo test lint fmt docs bench bench-growth bench-table fuzz fuzz-build unit-tests new-command new-service servers-up servers-down clean-stack FORCE
 
 all: build
 
@@ -41,7 +41,7 @@ build-services: $(BINARIES)
 # Compiling -----------------------------------------------------------------------------------------------------------
 
 PACKAGES := librabbitmq hiredis libpq libcjson libmicrohttpd libsodium libcurl
-ifneq ($(filter-out deps clean clean-stack help run demo test lint fmt bench fuzz deploy-files uninstall test-images new-command new-service servers-up servers-down,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out deps clean clean-stack help run demo test lint fmt bench bench-growth bench-table fuzz deploy-files uninstall test-images new-command new-service servers-up servers-down,$(or $(MAKECMDGOALS),all)),)
 ifneq ($(shell pkg-config --exists $(PACKAGES) && echo yes),yes)
 $(error the libraries are not installed: run "make deps" first)
 endif
@@ -322,10 +322,25 @@ fmt:
 docs: build
 	@/usr/bin/python3 docs/make-reference.py $(OUT)/bin docs/reference
 
+# BENCH='bench_arena bench_ticks' picks some; BENCH_JSON=file keeps the figures elsewhere; BENCH_RUNS=3, BENCH_SCALE=1.
+RUN_BENCH = /usr/bin/python3 tests/bench/run.py $(if $(BENCH_JSON),--json $(BENCH_JSON))
+
 bench:
 	@deploy/local/install-deps.sh test
 	@$(MAKE) --no-print-directory build
-	@tests/bench.sh $(BENCH)
+	@$(RUN_BENCH) $(BENCH)
+
+# How cost grows with the number of characters.
+POPULATIONS ?= 1000 10000 100000 1000000
+
+bench-growth:
+	@deploy/local/install-deps.sh test
+	@$(MAKE) --no-print-directory build
+	@$(RUN_BENCH) $(POPULATIONS:%=growth_%)
+
+# What the last runs found, into docs/.
+bench-table:
+	@/usr/bin/python3 tests/bench/run.py --table
 
 # Fuzzing: each tests/fuzz/fuzz_*.c is a libFuzzer target, for FUZZ_SECONDS each.
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -380,7 +395,8 @@ help:
 	@echo 'make install | uninstall    binaries and systemd units; DESTDIR=, PREFIX=/usr/local'
 	@echo 'make deploy-files    write Dockerfile, compose.yaml and the like from deploy/fleet.list'
 	@echo 'make docs     write docs/reference/ anew, after a change of a command, an event, a setting, a metric, a route or a verb'
-	@echo 'make bench    what it can do on this machine, beside what the bare parts can'
+	@echo 'make bench    what it can do on this machine, beside what the bare parts can; make bench-growth: and as the game grows'
+	@echo 'make bench-table     write what they found into docs/performance.md'
 	@echo 'make fuzz     feed the parsers rubbish, FUZZ_SECONDS=60 each'
 	@echo 'make clean    remove build/; make clean-stack deletes the data of make run'
 	@echo

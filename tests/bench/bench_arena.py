@@ -1,61 +1,45 @@
 #!/usr/bin/python3
-"""Arena: joins a second through the broker with matching on; a claim while many wait; what a join costs Redis as the queue grows."""
+"""Arena: joins a second through the broker with matching on, beside the least that a script in Redis can do; claims while many wait."""
 
 import json
-import os
-import sys
-import tempfile
 import time
 
 import pika
-from psycopg2.extras import execute_values
 
-from lib.fleet import Fleet
-from lib.servers import ROOT, Servers
-from lib.stack import Stack
+from lib.bench import ROOT, redis_benchmark, run, sql
+from lib.usage import peak_resident_mib
 from lib.wait import wait_for
 
-JOINS = int(os.environ.get("BENCH_JOINS", 60000))
-CLAIMS = 3000
-WAITING = (1000, 10000, 50000, 100000)
+JOINS = 40_000
+CLAIMS = 2000
+WAITING = 50_000
 FIRST = 10_000_000
 MODE = "1v1"
+QUEUE = "game.arena"
 
 
 def make_characters(stack, n):
-    """n characters of 50..2049 gear score, each wearing two items."""
-    database = stack.database()
-    with database.cursor() as cursor:
-        execute_values(
-            cursor,
-            "INSERT INTO item_templates (id, gear_score) VALUES %s",
-            [(f"bench_{gear}", gear) for gear in range(25, 1025)],
-            page_size=1000,
-        )
-        cursor.execute("INSERT INTO characters (id, name) SELECT generate_series(%s, %s), ''", (FIRST, FIRST + n - 1))
-        cursor.execute(
-            "INSERT INTO inventory (character_id, item_template_id, is_equipped, slot)"
-            " SELECT id, 'bench_' || 25 + (id::bigint * 7919 + slot * 104729) %% 1000, true, CASE slot WHEN 0 THEN 'body' ELSE 'weapon' END"
-            " FROM generate_series(%s, %s) id, generate_series(0, 1) slot",
-            (FIRST, FIRST + n - 1),
-        )
-        cursor.execute("VACUUM ANALYZE characters")
-        cursor.execute("VACUUM ANALYZE inventory")
-    database.close()
+    """n characters of 50..2048 gear score, each wearing two items."""
+    sql(
+        stack,
+        "INSERT INTO item_templates (id, gear_score) SELECT 'bench_' || gear, gear FROM generate_series(25, 1024) gear",
+        f"INSERT INTO characters (id, name) SELECT generate_series({FIRST}, {FIRST + n - 1}), ''",
+        "INSERT INTO inventory (character_id, item_template_id, is_equipped, slot)"
+        " SELECT id, 'bench_' || 25 + (id::bigint * 7919 + slot * 104729) % 1000, true, CASE slot WHEN 0 THEN 'body' ELSE 'weapon' END"
+        f" FROM generate_series({FIRST}, {FIRST + n - 1}) id, generate_series(0, 1) slot",
+        "VACUUM ANALYZE characters",
+        "VACUUM ANALYZE inventory",
+    )
 
 
 def publish_joins(amqp, ids):
     """With confirms only at the end: this is not what is measured."""
     channel = amqp.connection.channel()
     properties = {"type": "join_queue", "content_type": "application/json", "delivery_mode": 2}
-    for id in ids:
-        channel.basic_publish(
-            "game.commands",
-            "arena.join_queue",
-            json.dumps({"char_id": id, "mode": MODE}),
-            pika.BasicProperties(message_id=f"bench-{id}", **properties),
-        )
-    wait_for(lambda: amqp.depth("game.arena") == len(ids), 60, interval=0.1, what="the joins to be queued")
+    for n, id in enumerate(ids):
+        body = json.dumps({"char_id": id, "mode": MODE})
+        channel.basic_publish("game.commands", "arena.join_queue", body, pika.BasicProperties(message_id=f"bench-{n}", **properties))
+    wait_for(lambda: amqp.depth(QUEUE) == len(ids), 60, interval=0.1, what="the joins to be queued")
 
 
 PRELOAD = """
@@ -79,89 +63,80 @@ def preload(redis, scores):
         redis.eval(script, 0, i, *scores[i : i + 1000])
 
 
-def script_cost(redis):
-    """The server's own account of its script calls since the last reset, in µs: p50, p99, p99.9."""
-    found = redis.info("latencystats")["latency_percentiles_usec_evalsha"]
-    return found["p50"], found["p99"], found["p99.9"]
-
-
 def count_done(worker):
     return worker.metrics()['garrison_messages_total{service="arena",command="join_queue",lane="durable",outcome="ok"}']
 
 
-def bench_joins(stack, fleet, amqp):
-    stack.redis.flushdb()
-    publish_joins(amqp, range(FIRST, FIRST + JOINS))
-    worker = fleet.start("arena", log_level="warn")
-    begun, started = count_done(worker), time.monotonic()
-    wait_for(lambda: count_done(worker) >= JOINS, 120, interval=0.02, what="all joins")
-    seconds = time.monotonic() - started
-    matched = stack.redis.zcard("arena:announce")
-    wait_for(lambda: stack.redis.zcard("arena:announce") == 0, 60, what="everything to be announced")
-    told = time.monotonic() - started
-    waiting = stack.redis.zcard(f"arena:queue:{MODE}")
-    print(f"joins with matching on, one worker: {(JOINS - begun) / seconds:,.0f}/s ({JOINS:,} joins, {waiting} left waiting)")
-    print(f"  until all battles were announced, {matched:,} were still to be: {(JOINS - begun) / told:,.0f}/s")
-    print(f"  resident at the end: {worker.resident_bytes() / 2**20:.1f} MiB")
+def double_booked(redis):
+    """Characters in more than one of the battles that count: must be none."""
+    seen, twice = set(), []
+    keys = list(redis.scan_iter("arena:battle:*", count=10000))
+    for i in range(0, len(keys), 10000):
+        for battle in redis.mget(keys[i : i + 10000]):
+            words = battle.split()
+            for id in (words[1], words[3]):
+                (twice.append if id in seen else seen.add)(id)
+    return twice
+
+
+def join_all(bench, amqp, n):
+    """Joins a second until all are acked, and until every battle was announced; peak of resident memory; left waiting."""
+    redis = bench.stack.redis
+    redis.flushdb()
+    publish_joins(amqp, range(FIRST, FIRST + n))
+    worker = bench.fleet.start("arena", log_level="warn")
+    before, begun = count_done(worker), time.monotonic()
+    wait_for(lambda: count_done(worker) >= n, 120, interval=0.02, what="all joins")
+    seconds = time.monotonic() - begun
+    wait_for(lambda: redis.zcard("arena:announce") == 0, 60, what="everything to be announced")
+    told = time.monotonic() - begun
+    assert not double_booked(redis)
+    peak = peak_resident_mib(worker.pid)
     worker.stop()
+    return (n - before) / seconds, (n - before) / told, peak
 
 
-def percentile(values, percent):
-    return sorted(values)[min(len(values) - 1, int(len(values) * percent / 100))]
+def bare_joins(stack, n):
+    """What redis-benchmark reaches with bare_join.lua, fifty connections with sixteen calls in flight each."""
+    stack.redis.flushdb()
+    script = stack.redis.script_load((ROOT / "tests/bench/bare_join.lua").read_text())
+    return redis_benchmark(stack, "-n", n, "-c", 50, "-P", 16, "-r", 1_000_000, "EVALSHA", script, 0, "__rand_int__", "__rand_int__")
 
 
-def bench_claims(stack, fleet, amqp):
-    for name, scores in (("spread", [100 + i * 37 % 10000 for i in range(50000)]), ("all equal", [100] * 50000)):
-        stack.redis.flushdb()
-        worker = fleet.start("arena", log_level="warn", arena_sweep_interval="60s")
-        preload(stack.redis, scores)
-        stack.redis.config_resetstat()
-        times = []
-        for i in range(CLAIMS):
-            begun = time.perf_counter()
-            reply = amqp.call("arena.check_match", {"char_id": FIRST - 2 - i, "mode": MODE})
-            times.append((time.perf_counter() - begun) * 1000)
-            assert reply.result["status"] == "matched"
-        print(
-            f"a claim while 50,000 wait ({name}), request to reply: p50 {percentile(times, 50):.2f} ms,"
-            f" p99 {percentile(times, 99):.2f} ms, max {max(times):.2f} ms"
-        )
-        print("  of that in Redis: p50 {:.0f} µs, p99 {:.0f} µs, p99.9 {:.0f} µs".format(*script_cost(stack.redis)))
-        worker.stop()
+def claim_ms(bench, amqp, scores, n):
+    """From request to reply, each of another who waits; sorted."""
+    redis = bench.stack.redis
+    redis.flushdb()
+    worker = bench.fleet.start("arena", log_level="warn", arena_sweep_interval="60s")
+    preload(redis, scores)
+    times = []
+    for i in range(n):
+        begun = time.perf_counter()
+        reply = amqp.call("arena.check_match", {"char_id": FIRST - 2 - i, "mode": MODE})
+        times.append((time.perf_counter() - begun) * 1000)
+        assert reply.result["status"] == "matched"
+    worker.stop()
+    return sorted(times)
 
 
-def bench_cost(stack, fleet, amqp):
-    print("what one join costs Redis, by the server's own account, the median of 500:")
-    for n in WAITING:
-        costs = []
-        for scores in ([100 + i * 37 % 10000 for i in range(n)], [100] * n):
-            stack.redis.flushdb()
-            worker = fleet.start("arena", log_level="warn", arena_sweep_interval="60s")
-            preload(stack.redis, scores)
-            stack.redis.config_resetstat()
-            ids = range(FIRST, FIRST + 500)
-            sent = [amqp.request("arena.join_queue", {"char_id": id, "mode": MODE}) for id in ids]
-            for id in sent:
-                assert amqp.requests.wait(id, 30).ok
-            costs.append(script_cost(stack.redis)[0])
-            worker.stop()
-        print(f"  {n:>7,} waiting: {costs[0]:.1f} µs spread, {costs[1]:.1f} µs all equal")
-
-
-def main():
-    stack = Stack(Servers(os.environ["GARRISON_TEST_STACK"]), ROOT / "build/bin").create()
-    amqp = stack.amqp()
-    with tempfile.TemporaryDirectory() as folder:
-        fleet = Fleet(stack, folder)
-        try:
-            make_characters(stack, JOINS)
-            for bench in (bench_joins, bench_claims, bench_cost):
-                bench(stack, fleet, amqp)
-        finally:
-            fleet.stop()
-            amqp.close()
-            stack.remove()
+def main(bench):
+    amqp, n = bench.stack.amqp(), bench.size(JOINS, 500)
+    make_characters(bench.stack, n)
+    joins, beside = [], []
+    for _ in range(bench.runs):
+        beside.append(bare_joins(bench.stack, n))
+        joins.append(join_all(bench, amqp, n))
+    rates, told, peaks = zip(*joins, strict=True)
+    bench.figure("arena joins with matching on, one worker", "a second", rates, {"Redis alone with the barest script": beside}, at_least=12_000)
+    bench.figure("the same until every battle was announced", "a second", told)
+    bench.figure("arena's memory meanwhile, peak", "MiB", peaks, at_most=12)
+    waiting, claims = bench.size(WAITING, 1000), bench.size(CLAIMS, 100)
+    for name, scores in (("spread", [100 + i * 37 % 10000 for i in range(waiting)]), ("all equal", [100] * waiting)):
+        times = claim_ms(bench, amqp, scores, claims)
+        what = f"a claim while {waiting:,} wait, gear {name}"
+        bench.figure(f"{what}: p50", "ms", [times[len(times) // 2]])
+        bench.figure(f"{what}: p99", "ms", [times[int(len(times) * 0.99)]])
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

@@ -1,11 +1,8 @@
 #!/usr/bin/python3
-"""Auth: a token checked locally; validate_token a second over RPC, beside logins and without; logins a second; memory while hashing."""
+"""Auth: a token checked locally; validate_token a second over RPC, beside logins and without; memory while passwords are hashed."""
 
 import json
-import os
-import statistics
 import subprocess
-import tempfile
 import threading
 import time
 
@@ -13,20 +10,17 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from lib.auth import PASSWORD, Auth
-from lib.fleet import Fleet
-from lib.servers import ROOT, Servers
-from lib.stack import Stack
+from lib.bench import TOOLS, run
 
-REQUESTS = int(os.environ.get("BENCH_REQUESTS", 100_000))
-RUNS = int(os.environ.get("BENCH_RUNS", 3))
-TOKENS = int(os.environ.get("BENCH_TOKENS", 2000))
+REQUESTS = 60_000
+TOKENS = 2000
 WINDOW = 256
 HASHING_S = 5
 
 
-def ask(stack, command, n, bodies, window=WINDOW):
+def ask(stack, key, n, bodies, window=WINDOW):
     """(requests a second, how many were ok)"""
-    words = [ROOT / "build/tests/bare_amqp", "request", stack.amqp_url, f"auth.{command}", command, str(n), str(window)]
+    words = [TOOLS / "bare_amqp", "request", stack.amqp_url, key, key.partition(".")[2], str(n), str(window)]
     lines = "".join(json.dumps(body) + "\n" for body in bodies)
     done = subprocess.run(words, check=True, capture_output=True, text=True, input=lines)
     seconds, ok = done.stdout.split()
@@ -52,70 +46,73 @@ def make_tokens(database, n):
             for sid, account in logins]  # fmt: skip
 
 
-def rate(label, values):
-    print(f"  {label:58} {statistics.median(values):9,.0f}  ({min(values):,.0f} to {max(values):,.0f})")
+def local_checks(bench):
+    """Microseconds of processor time: what common/token.c costs whoever verifies for himself."""
+    n = str(bench.size(3000, 100))
+    checks = [subprocess.run([TOOLS / "token_check", n], check=True, capture_output=True, text=True).stdout.split()
+              for _ in range(bench.runs)]  # fmt: skip
+    names = ("checked for the first time", "checked again", "signed")
+    for name, values in zip(names, zip(*checks, strict=True), strict=True):
+        bench.figure(f"an access token {name}", "µs", [float(value) for value in values])
 
 
-def main():
-    checks = [subprocess.run([ROOT / "build/tests/token_check", "3000"], check=True, capture_output=True, text=True)
-              .stdout.split() for _ in range(RUNS)]  # fmt: skip
-    print(f"one token, microseconds of processor time; median (lowest to highest) of {RUNS}:")
-    for label, values in zip(("checked for the first time", "checked again", "signed"), zip(*checks), strict=True):
-        values = [float(value) for value in values]
-        print(f"  {label:58} {statistics.median(values):9.2f}  ({min(values):.2f} to {max(values):.2f})")
+class Crowd:
+    """Logins, each with a password to hash, eight at a time while the block lasts."""
 
-    stack = Stack(Servers(os.environ["GARRISON_TEST_STACK"]), ROOT / "build/bin").create()
-    amqp, database = stack.amqp(), stack.database()
-    with tempfile.TemporaryDirectory() as logs:
-        fleet = Fleet(stack, logs)
-        worker = fleet.start("auth", log_level="warn", login_failures_max=100000)
-        auth = Auth(amqp, None)
-        login, tokens = auth.account(), make_tokens(database, TOKENS)
-        bodies = [{"access_token": token} for token in tokens]
-        print(f"requests a second, one worker, {WINDOW} in flight; median (lowest to highest) of {RUNS}:")
-        first = ask(stack, "validate_token", TOKENS, bodies)
-        assert first[1] == TOKENS
-        print(f"  {f'validate_token, {TOKENS:,} tokens for the first time':58} {first[0]:9,.0f}")
-        rates = []
-        for _ in range(RUNS):
-            per_second, ok = ask(stack, "validate_token", REQUESTS, bodies)
-            assert ok == REQUESTS
-            rates.append(per_second)
-        rate(f"validate_token, the same {TOKENS:,} tokens again", rates)
-        quiet = worker.resident_bytes() / 2**20
+    def __init__(self, stack, worker, login):
+        self.stack, self.worker, self.login = stack, worker, login
+        self.logins, self.highest = 0, 0
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._watch), threading.Thread(target=self._run)]
 
-        highest, logins, stop = [0], [0, 0], threading.Event()
+    def _watch(self):
+        while not self._stop.wait(0.005):
+            self.highest = max(self.highest, self.worker.resident_bytes())
 
-        def watch():
-            while not stop.is_set():
-                highest[0] = max(highest[0], worker.resident_bytes())
-                time.sleep(0.005)
+    def _run(self):
+        body = {"login": self.login, "password": PASSWORD}
+        while not self._stop.is_set():
+            self.logins += ask(self.stack, "auth.login", 200, [body], window=8)[1]
 
-        def crowd():
-            while not stop.is_set():
-                n = 200
-                _, ok = ask(stack, "login", n, [{"login": login, "password": PASSWORD}], window=8)
-                logins[0] += ok
-                logins[1] += n
-
-        began = time.monotonic()
-        threads = [threading.Thread(target=watch), threading.Thread(target=crowd)]
-        for thread in threads:
+    def __enter__(self):
+        self.begun = time.monotonic()
+        for thread in self._threads:
             thread.start()
-        beside = []
-        while time.monotonic() - began < HASHING_S:
-            beside.append(ask(stack, "validate_token", 20000, bodies)[0])
-        stop.set()
-        for thread in threads:
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        for thread in self._threads:
             thread.join()
-        took = time.monotonic() - began
-        rate("validate_token, while passwords are hashed", beside)
-        print(f"logins a second beside them: {logins[0] / took:.0f} ({logins[0]} of {logins[1]} sent; the others rate_limited)")
-        print(f"resident: {quiet:.1f} MiB before any crowd of logins, {highest[0] / 2**20:.0f} MiB at most while two hash")
-        fleet.stop()
-    amqp.close()
-    database.close()
-    stack.remove()
+        self.rate = self.logins / (time.monotonic() - self.begun)
 
 
-main()
+def main(bench):
+    local_checks(bench)
+    bench.stack.add_service("fixture")
+    bench.fleet.start("fixture", log_level="warn")
+    worker = bench.fleet.start("auth", log_level="warn", login_failures_max=100000)
+    login = Auth(bench.stack.amqp(), None).account()
+    n, n_tokens = bench.size(REQUESTS, 2000), bench.size(TOKENS, 100)
+    bodies = [{"access_token": token} for token in make_tokens(bench.stack.database(), n_tokens)]
+    first, ok = ask(bench.stack, "auth.validate_token", n_tokens, bodies)
+    assert ok == n_tokens
+    rates, empty = [], []
+    for _ in range(bench.runs):
+        empty.append(ask(bench.stack, "fixture.echo", n, [{"text": "x" * 300}])[0])
+        rate, ok = ask(bench.stack, "auth.validate_token", n, bodies)
+        assert ok == n
+        rates.append(rate)
+    bench.figure(f"validate_token, {WINDOW} in flight, tokens for the first time", "a second", [first])
+    bench.figure("validate_token, tokens seen before", "a second", rates, {"an empty command by the same lane": empty})
+    beside = []
+    with Crowd(bench.stack, worker, login) as crowd:
+        while len(beside) < bench.runs or time.monotonic() - crowd.begun < HASHING_S * bench.scale:
+            beside.append(ask(bench.stack, "auth.validate_token", n // 5, bodies)[0])
+    bench.figure("validate_token while passwords are hashed", "a second", beside)
+    bench.figure("logins beside them", "a second", [crowd.rate])
+    bench.figure("auth's memory while two passwords are hashed", "MiB", [crowd.highest / 2**20])
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,26 +1,19 @@
 #!/usr/bin/python3
-"""Gateway: auto sessions started a second over HTTP with 32 connections, beside what its parts do alone, in one run.
-
-BENCH_SECONDS=5 for each; BENCH_ROUNDS=3, each ratio taken within its round, the best round is shown.
-"""
+"""Gateway: auto sessions started a second over HTTP with 32 connections, beside what its parts do alone."""
 
 import json
 import os
 import subprocess
-import sys
-import tempfile
-import time
 
-from lib.fleet import Fleet, free_address, http_get
+from lib.bench import ROOT, TOOLS, pgbench, run
+from lib.fleet import free_address, http_get
 from lib.gateway import Gateway, Issuer
-from lib.servers import ROOT, Servers
-from lib.stack import Stack
+from lib.usage import resident_mib
 from lib.wait import wait_for
 
-SECONDS = float(os.environ.get("BENCH_SECONDS", 5))
-ROUNDS = int(os.environ.get("BENCH_ROUNDS", 3))
+SECONDS = 4
 CONNECTIONS = 32
-CHARACTERS = 1_000_000  # for each of wrk's two threads
+CHARACTERS = 1_000_000  # ids for each of wrk's two threads
 REQUESTS = 60_000
 TOKEN = "bench-token-of-32-bytes-or-longer"
 INSERT = """\\set n :n + 1
@@ -30,114 +23,103 @@ VALUES (:id, 'trade', now(), now(), now() + interval '6 min') ON CONFLICT DO NOT
 """
 
 
-def load(url, first, token=TOKEN, rate=0):
-    """wrk for SECONDS; its summary."""
+def load(url, first, seconds, token=TOKEN, rate=0):
+    """wrk; its summary."""
     done = subprocess.run(
-        ["wrk", "-t2", f"-c{CONNECTIONS}", f"-d{SECONDS:g}s", "-s", ROOT / "tests/bench/start.lua", url],
+        ["wrk", "-t2", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", ROOT / "tests/bench/start.lua", url],
         env={**os.environ, "START_FIRST": str(first), "CONNECTIONS": str(CONNECTIONS), "RATE": f"{rate:.0f}", "TOKEN": token},
         capture_output=True,
         text=True,
         check=True,
     )
     summary = json.loads(done.stdout.strip().splitlines()[-1])
+    assert summary["errors"] == 0, summary
     summary["rate"] = summary["requests"] / summary["seconds"]
     return summary
 
 
-def bare_requests(stack, first):
+def bare_requests(stack, first, n):
     """Request and reply over the broker, the same command, no HTTP."""
-    bodies = "".join('{"player_id":%d,"active_category":"trade"}\n' % (first + i) for i in range(REQUESTS))
+    bodies = "".join('{"player_id":%d,"active_category":"trade"}\n' % (first + i) for i in range(n))
     key = "tick.start_auto_session"
-    done = subprocess.run(
-        [ROOT / "build/tests/bare_amqp", "request", stack.amqp_url, key, key.split(".")[1], str(REQUESTS), str(CONNECTIONS)],
-        input=bodies,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return REQUESTS / float(done.stdout.split()[0])
+    words = [TOOLS / "bare_amqp", "request", stack.amqp_url, key, key.split(".")[1], str(n), str(CONNECTIONS)]
+    return n / float(subprocess.run(words, input=bodies, capture_output=True, text=True, check=True).stdout.split()[0])
 
 
-def bare_http():
+def bare_http(seconds):
     address = free_address()
-    server = subprocess.Popen([ROOT / "build/tests/bare_http", address.rpartition(":")[2]], stdin=subprocess.PIPE)
+    server = subprocess.Popen([TOOLS / "bare_http", address.rpartition(":")[2]], stdin=subprocess.PIPE)
     try:
         wait_for(lambda: http_get(f"http://{address}/"), what="bare_http")
-        return load(f"http://{address}", 1)["rate"]
+        return load(f"http://{address}", 1, seconds)["rate"]
     finally:
         server.stdin.close()
         server.wait(10)
 
 
-def bare_inserts(stack, first, room):
-    with tempfile.NamedTemporaryFile("w", suffix=".sql") as script:
-        script.write(INSERT)
-        script.flush()
-        done = subprocess.run(
-            ["/usr/lib/postgresql/15/bin/pgbench", "-n", "-M", "prepared", "-c", str(CONNECTIONS), "-j", "2", "-T", f"{SECONDS:.0f}"]
-            + ["-D", "n=0", "-D", f"first={first}", "-D", f"share={room // CONNECTIONS}", "-f", script.name, stack.database_url],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    return float(next(line.split()[2] for line in done.stdout.splitlines() if line.startswith("tps")))
+def bare_inserts(stack, first, room, seconds):
+    words = ("-c", CONNECTIONS, "-j", 2, "-T", seconds, "-D", "n=0", "-D", f"first={first}", "-D", f"share={2 * room // CONNECTIONS}")
+    return pgbench(stack, INSERT, *words)
 
 
-def make_characters(stack, first, n):
-    database = stack.database()
-    with database.cursor() as cursor:
-        cursor.execute("INSERT INTO characters (id, name) SELECT generate_series(%s, %s), ''", (first, first + n - 1))
-        cursor.execute("ANALYZE characters")
-    database.close()
+class Ids:
+    """Fresh characters for each load: room for wrk's first thread, and as many a million further on for its second."""
+
+    def __init__(self, stack, room):
+        self.database, self.room, self.next = stack.database(), room, 10_000_000
+
+    def take(self, in_a_row=False):
+        first, self.next = self.next, self.next + 2 * CHARACTERS
+        with self.database.cursor() as cursor:
+            for begin in (first, first + (self.room if in_a_row else CHARACTERS)):
+                cursor.execute(
+                    "INSERT INTO characters (id, name) SELECT generate_series(%s, %s), ''", (begin, begin + self.room - 1)
+                )
+            cursor.execute("ANALYZE characters")
+        return first
 
 
 def cpu_us(worker, requests, before):
     return 1e6 * (worker.metrics()["process_cpu_seconds_total"] - before) / requests
 
 
-def main():
-    stack = Stack(Servers(os.environ["GARRISON_TEST_STACK"]), ROOT / "build/bin").create()
-    fleet = Fleet(stack, tempfile.mkdtemp(prefix="garrison-bench-"))
-    try:
-        room = int(SECONDS * 16_000)
-        firsts = [10_000_000 + i * 2 * CHARACTERS for i in range(3 * ROUNDS + 2)]
-        for first in firsts:
-            make_characters(stack, first, room)
-            make_characters(stack, first + CHARACTERS, room)
-        tick = fleet.start("tick")
-        worker = fleet.start("gateway", service_token=TOKEN)
-        gateway = Gateway(worker)
-        issuer = Issuer(stack.database())
-        wait_for(lambda: issuer.kid in gateway.get("/.well-known/jwks.json").text, what="the key to be known")
-        load(gateway.url, firsts.pop())
-        best = None
-        for _ in range(ROUNDS):
-            before, tick_before = (w.metrics()["process_cpu_seconds_total"] for w in (worker, tick))
-            whole = load(gateway.url, firsts.pop())
-            whole["gateway_us"], whole["tick_us"] = cpu_us(worker, whole["requests"], before), cpu_us(tick, whole["requests"], tick_before)
-            whole["half"] = load(gateway.url, firsts.pop(), rate=whole["rate"] / 2)
-            whole["bare_requests"] = bare_requests(stack, firsts.pop())
-            if best is None or whole["rate"] > best["rate"]:
-                best = whole
-        best["bare_http"] = bare_http()
-        best["bare_inserts"] = bare_inserts(stack, firsts.pop(), room)
-        show(best, worker)
-    finally:
-        fleet.stop()
-        stack.remove()
+def start_service(bench, **tick_settings):
+    """The tick worker, the gateway, and its address; ready."""
+    tick = bench.fleet.start("tick", log_level="warn", **tick_settings)
+    worker = bench.fleet.start("gateway", service_token=TOKEN, log_level="warn")
+    gateway = Gateway(worker)
+    issuer = Issuer(bench.stack.database())
+    wait_for(lambda: issuer.kid in gateway.get("/.well-known/jwks.json").text, what="the key to be known")
+    return tick, worker, gateway.url
 
 
-def show(best, worker):
-    half = best["half"]
-    print(f"starts over HTTP, {CONNECTIONS} connections   {best['rate']:8.0f}/s   p50 {best['p50_ms']:.2f} ms, p99 {best['p99_ms']:.2f} ms, errors {best['errors']}")
-    print(f"  CPU a start: gateway {best['gateway_us']:.0f} us, tick {best['tick_us']:.0f} us")
-    print(f"at half of that                     {half['rate']:8.0f}/s   p50 {half['p50_ms']:.2f} ms, p99 {half['p99_ms']:.2f} ms, errors {half['errors']}")
-    print(f"bare request/reply, {CONNECTIONS} in flight      {best['bare_requests']:8.0f}/s   the gateway reaches {best['rate'] / best['bare_requests']:.2f} of it")
-    print(f"libmicrohttpd, constant answer      {best['bare_http']:8.0f}/s")
-    print(f"the bare INSERT, {CONNECTIONS} clients          {best['bare_inserts']:8.0f}/s")
-    print(f"gateway's resident memory           {worker.resident_bytes() / 2**20:8.1f} MiB")
-    print(f"load average {os.getloadavg()[0]:.1f}, at {time.strftime('%H:%M')}")
-    sys.exit(0 if best["errors"] + half["errors"] == 0 else 1)
+def main(bench):
+    seconds = max(1, round(SECONDS * bench.scale))
+    ids = Ids(bench.stack, seconds * 16_000)
+    tick, worker, url = start_service(bench)
+    load(url, ids.take(), 1)
+    starts, halves, gateway_us, tick_us = [], [], [], []
+    requests, https, inserts = [], [], []
+    for _ in range(bench.runs):
+        first = ids.take()
+        before, tick_before = (w.metrics()["process_cpu_seconds_total"] for w in (worker, tick))
+        starts.append(load(url, first, seconds))
+        gateway_us.append(cpu_us(worker, starts[-1]["requests"], before))
+        tick_us.append(cpu_us(tick, starts[-1]["requests"], tick_before))
+        halves.append(load(url, ids.take(), seconds, rate=starts[-1]["rate"] / 2))
+        requests.append(bare_requests(bench.stack, ids.take(in_a_row=True), min(bench.size(REQUESTS, 1000), 2 * ids.room)))
+        https.append(bare_http(seconds))
+        inserts.append(bare_inserts(bench.stack, ids.take(in_a_row=True), ids.room, seconds))
+    beside = {f"request and reply, no HTTP, {CONNECTIONS} in flight": requests, "the bare INSERT": inserts, "libmicrohttpd, constant": https}
+    bench.figure(f"auto sessions started over HTTP, {CONNECTIONS} connections", "a second", [s["rate"] for s in starts], beside, at_least=6000)
+    bench.figure("p50 of that", "ms", [s["p50_ms"] for s in starts])
+    bench.figure("p99 of that", "ms", [s["p99_ms"] for s in starts])
+    bench.figure("p50 at half of that rate", "ms", [s["p50_ms"] for s in halves])
+    bench.figure("p99 at half of that rate", "ms", [s["p99_ms"] for s in halves], at_most=5)
+    bench.figure("the gateway's processor time a start", "µs", gateway_us)
+    bench.figure("tick's processor time a start", "µs", tick_us)
+    bench.figure("the gateway's memory afterwards", "MiB", [resident_mib(worker.pid)], at_most=12)
 
 
-main()
+if __name__ == "__main__":
+    run(main)

@@ -1,28 +1,24 @@
 #!/usr/bin/python3
-"""The skeleton itself: empty commands through the durable lane beside a bare consumer that only acks; memory; time to readiness."""
+"""The skeleton itself: empty commands through the durable lane beside a bare consumer that only acks; memory over a million of them."""
 
-import os
-import statistics
 import subprocess
-import tempfile
 import time
 
-from lib.fleet import Fleet
-from lib.servers import ROOT, Servers
-from lib.stack import Stack
+from lib.bench import TOOLS, run
+from lib.usage import resident_mib
 from lib.wait import wait_for
 
-BARE = ROOT / "build/tests/bare_amqp"
-MESSAGES = int(os.environ.get("BENCH_MESSAGES", 60000))
-RUNS = int(os.environ.get("BENCH_RUNS", 3))
-MILLION = int(os.environ.get("BENCH_MILLION", 1_000_000))
+MESSAGES = 60_000
+MILLION = 1_000_000
+PIECE = 50_000
 BODY = '{"text":"' + "x" * 280 + '"}'
+BARE = {"bare librabbitmq, acking each, prefetch 64": (64, 1), "bare, acking every 64th, prefetch 512": (512, 64)}
 
 
 def bare(stack, *words):
     """Seconds that the bare client needed."""
     words = [words[0], stack.amqp_url, *map(str, words[1:])]
-    return float(subprocess.run([BARE, *words], check=True, capture_output=True, text=True).stdout)
+    return float(subprocess.run([TOOLS / "bare_amqp", *words], check=True, capture_output=True, text=True).stdout)
 
 
 def publish(stack, n):
@@ -34,64 +30,45 @@ def handled(worker):
     return worker.metrics().get(name, 0)
 
 
-def drain(stack, fleet, n):
-    """Seconds from the first delivery until the worker has done n and the broker holds none, and the worker."""
-    publish(stack, n)
-    amqp = stack.amqp()
-    worker = fleet.start("fixture", ready=False, log_level="warn")
+def listener_rate(bench, n):
+    """From the first delivery until the worker has acked n."""
+    publish(bench.stack, n)
+    worker = bench.fleet.start("fixture", ready=False, log_level="warn")
     wait_for(lambda: worker.ready() and handled(worker) > 0, interval=0.001)
     start, first = time.monotonic(), handled(worker)
     wait_for(lambda: handled(worker) >= n, 600, interval=0.005)
     seconds = time.monotonic() - start
-    amqp.close()
-    return (n - first) / seconds, worker
+    worker.stop()
+    return (n - first) / seconds
 
 
-def main():
-    stack = Stack(Servers(os.environ["GARRISON_TEST_STACK"]), ROOT / "build/bin").create()
-    stack.add_service("fixture")
-    rows = {"bare, acking each, prefetch 64": [], "bare, acking every 64th, prefetch 512": [], "the listener": []}
-    with tempfile.TemporaryDirectory() as logs:
-        fleet = Fleet(stack, logs)
-        for _ in range(RUNS):
-            publish(stack, MESSAGES)
-            rows["bare, acking each, prefetch 64"].append(
-                MESSAGES / bare(stack, "consume", "game.fixture", MESSAGES, 64, 1)
-            )
-            publish(stack, MESSAGES)
-            rows["bare, acking every 64th, prefetch 512"].append(
-                MESSAGES / bare(stack, "consume", "game.fixture", MESSAGES, 512, 64)
-            )
-            rate, worker = drain(stack, fleet, MESSAGES)
-            rows["the listener"].append(rate)
-            worker.stop()
-        medians = {name: statistics.median(values) for name, values in rows.items()}
-        print(f"empty commands of {len(BODY)} bytes from a quorum queue, a second; median (lowest to highest) of {RUNS}:")
-        for name, values in rows.items():
-            share = medians["the listener"] / medians[name]
-            print(f"  {name:40} {medians[name]:9,.0f}  ({min(values):,.0f} to {max(values):,.0f})  listener/this {share:.2f}")
-
-        ready = []
-        for _ in range(9):
-            begun = time.monotonic()
-            worker = fleet.start("fixture", ready=False)
-            wait_for(worker.ready, interval=0.001)
-            ready.append((time.monotonic() - begun) * 1000)
-            worker.stop()
-        print(f"start to ready: median {statistics.median(ready):.0f} ms, highest {max(ready):.0f} ms of {len(ready)}")
-
-        worker = fleet.start("fixture", log_level="warn")
-        seen = []
-        while handled(worker) < MILLION:
-            publish(stack, 50000)
-            wait_for(lambda: handled(worker) >= 50000 * (len(seen) + 1), 60)
-            seen.append(worker.resident_bytes() / 2**20)
-        print(
-            f"resident after 50,000 / {MILLION // 2:,} / {MILLION:,} messages:"
-            f" {seen[0]:.1f} / {seen[len(seen) // 2]:.1f} / {seen[-1]:.1f} MiB, highest {max(seen):.1f}"
-        )
-        fleet.stop()
-    stack.remove()
+def memory(bench, messages, piece):
+    """Resident MiB after every piece of so many messages."""
+    worker = bench.fleet.start("fixture", log_level="warn")
+    seen = []
+    while len(seen) * piece < messages:
+        publish(bench.stack, piece)
+        wait_for(lambda: handled(worker) >= piece * (len(seen) + 1), 60)
+        seen.append(resident_mib(worker.pid))
+    worker.stop()
+    return seen
 
 
-main()
+def main(bench):
+    bench.stack.add_service("fixture")
+    n, piece = bench.size(MESSAGES, 2000), bench.size(PIECE, 1000)
+    rates, beside = [], {what: [] for what in BARE}
+    for _ in range(bench.runs):
+        for what, (prefetch, every) in BARE.items():
+            publish(bench.stack, n)
+            beside[what].append(n / bare(bench.stack, "consume", "game.fixture", n, prefetch, every))
+        rates.append(listener_rate(bench, n))
+    for what, values in beside.items():
+        bench.figure("empty commands through the durable lane", "a second", rates, {what: values}, ratio_at_least=0.6)
+    seen = memory(bench, bench.size(MILLION, 4000), piece)
+    bench.figure(f"memory of a worker after {piece * len(seen):,} commands", "MiB", [seen[-1]], at_most=12)
+    bench.figure(f"of that, grown since the first {piece:,}", "MiB", [seen[-1] - seen[0]], at_most=0.5)
+
+
+if __name__ == "__main__":
+    run(main)

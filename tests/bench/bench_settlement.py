@@ -1,31 +1,27 @@
 #!/usr/bin/python3
-"""Settlement: a preloaded queue drained by one worker process, next to pgbench settling one fight a transaction.
-
-Servers and their addresses come from the environment, as bench.sh gives them. FIGHTS (60000) and CHARACTERS (20000) may be set.
-"""
+"""Settlement: a preloaded queue drained by one worker process, next to pgbench settling one fight a transaction."""
 
 import json
-import os
 import random
 import statistics
-import subprocess
-import sys
-import tempfile
 import threading
 import time
 import uuid
-from pathlib import Path
 
 import pika
-import psycopg2
+
+from lib.bench import pgbench, run, sql
+from lib.usage import peak_resident_mib, resident_mib
+from lib.wait import wait_for
 
 SERVICE = "combat-settlement"
 KEY = SERVICE + ".settle_combat"
-FIGHTS = int(os.environ.get("FIGHTS", 60000))
-CHARACTERS = int(os.environ.get("CHARACTERS", 20000))
-RATE, RATE_SECONDS = 1000, 20
-PGBENCH_SECONDS = int(os.environ.get("PGBENCH_SECONDS", 8))
-BIN = Path(os.environ.get("GARRISON_BIN", "build/bin"))
+QUEUE = "game." + SERVICE
+FIGHTS = 40_000
+CHARACTERS = 20_000
+CLIENTS = (8, 16)
+PGBENCH_S = 4
+RATE, RATE_S = 1000, 15
 
 # One fight a transaction: the statements of settlement_sql.c for one fight, two of whose effects name rows.
 PGBENCH = r"""
@@ -66,8 +62,8 @@ INSERT INTO inventory (id, character_id, item_template_id, quantity, is_equipped
 """
 
 
-def document(rng, session=None):
-    winner, loser = rng.sample(range(1, CHARACTERS + 1), 2)
+def document(rng, characters=CHARACTERS):
+    winner, loser = rng.sample(range(1, characters + 1), 2)
 
     def participant(char_id, wins, qty):
         changes = {
@@ -86,197 +82,122 @@ def document(rng, session=None):
         }
 
     return {
-        "session_id": session or str(uuid.UUID(int=rng.getrandbits(128), version=4)),
+        "session_id": str(uuid.UUID(int=rng.getrandbits(128), version=4)),
         "meta": {"end_timestamp": 1700000000 + rng.randrange(30000000), "winner_team": "blue", "finish_reason": "victory"},
         "participants": {str(winner): participant(winner, True, 2), str(loser): participant(loser, False, 1)},
         "replay_log": [],
     }
 
 
-def database():
-    connection = psycopg2.connect(os.environ["DATABASE_URL"])
-    connection.autocommit = True
-    return connection.cursor()
+def encoded(document):
+    return json.dumps(document, ensure_ascii=False).encode()
 
 
-def settled(cursor):
-    cursor.execute("SELECT count(*) FROM combat_history WHERE settlement_status = 'processed'")
-    return cursor.fetchone()[0]
+def fill(stack):
+    sql(stack, LOAD % {"n": CHARACTERS}, "VACUUM ANALYZE", "CHECKPOINT")
 
 
-def load():
-    cursor = database()
-    cursor.execute(LOAD % {"n": CHARACTERS})
-    cursor.execute("VACUUM ANALYZE")
-    cursor.execute("CHECKPOINT")
-    return cursor
+def settled(stack):
+    return sql(stack, "SELECT count(*) FROM combat_history WHERE settlement_status = 'processed'")[0][0]
 
 
-def broker():
-    parameters = pika.URLParameters(os.environ["AMQP_URL"])
-    parameters.heartbeat = 0
-    return pika.BlockingConnection(parameters)
+def one_by_one(stack, clients, seconds):
+    """Fights a second that pgbench settles, each in a transaction of its own."""
+    fill(stack)
+    text = encoded(document(random.Random(1))).decode().replace("'", "''").replace(":", ": ")
+    return pgbench(stack, PGBENCH % {"document": text}, "-c", clients, "-j", 2, "-T", seconds, "-D", f"characters={CHARACTERS}")
 
 
-def start_worker(**settings):
-    log = tempfile.NamedTemporaryFile(prefix="settlement-", suffix=".log")
-    environment = {**os.environ, "LOG_LEVEL": "warn", **settings}
-    process = subprocess.Popen([BIN / ("garrison-" + SERVICE)], env=environment, stderr=log)
-    return process, log
-
-
-def resident_mib(pid, peak=False):
-    name = "VmHWM" if peak else "VmRSS"
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith(name):
-            return int(line.split()[1]) / 1024
-    return 0
-
-
-def stop(process):
-    process.terminate()
-    process.wait(40)
-
-
-def pgbench(clients):
-    """Transactions a second."""
-    with tempfile.NamedTemporaryFile("w", suffix=".sql") as script:
-        text = json.dumps(document(random.Random(1)), ensure_ascii=False)
-        script.write(PGBENCH % {"document": text.replace("'", "''").replace(":", ": ")})
-        script.flush()
-        done = subprocess.run(
-            ["pgbench", "-n", "-M", "prepared", "-c", str(clients), "-j", "2", "-T", str(PGBENCH_SECONDS),
-             "-D", f"characters={CHARACTERS}", "-f", script.name, os.environ["DATABASE_URL"]],
-            capture_output=True, text=True,
-        )
-    if done.returncode != 0:
-        sys.exit(f"pgbench: {done.stderr}")
-    return float(next(line.split()[2] for line in done.stdout.splitlines() if line.startswith("tps")))
-
-
-def publish_all(documents):
+def publish_all(amqp, bodies):
     """Preload, quickly: unconfirmed but for the end, which the queue's depth proves."""
-    connection = broker()
-    channel = connection.channel()
-    channel.queue_purge("game." + SERVICE)
+    channel = amqp.connection.channel()
     properties = pika.BasicProperties(type="settle_combat", delivery_mode=2, content_type="application/json")
-    for body in documents:
+    for body in bodies:
         channel.basic_publish("game.commands", KEY, body, properties)
-    while channel.queue_declare("game." + SERVICE, passive=True).method.message_count < len(documents):
-        time.sleep(0.1)
-    connection.close()
+    wait_for(lambda: amqp.depth(QUEUE) == len(bodies), 60, interval=0.1, what="the fights to be queued")
 
 
-def count_events(stop_counting):
-    """A consumer, so that events are not simply dropped; returns the list that holds the running number."""
-    counted = [0]
+def drain(bench, amqp, bodies):
+    """Fights a second from the first that leaves the queue until all are acked; mean and peak of resident memory."""
+    publish_all(amqp, bodies)
+    fill(bench.stack)
+    worker = bench.fleet.start(SERVICE, ready=False, log_level="warn")
+    wait_for(lambda: amqp.depth(QUEUE) < len(bodies), interval=0.01)
+    begun, samples = time.monotonic(), []
 
-    def run():
-        connection = broker()
-        channel = connection.channel()
+    def done():
+        samples.append(resident_mib(worker.pid))
+        return amqp.depth(QUEUE) == 0 and settled(bench.stack) == len(bodies) and worker.metrics()["garrison_in_flight"] == 0
+
+    wait_for(done, 120, interval=0.05, what="all fights to be settled")
+    seconds = time.monotonic() - begun
+    peak = peak_resident_mib(worker.pid)
+    worker.stop()
+    assert sql(bench.stack, "SELECT sum(xp) FROM characters") == [(len(bodies) * 1300,)], "not every fight was settled once"
+    return len(bodies) / seconds, statistics.mean(samples), peak
+
+
+class Events(threading.Thread):
+    """When each fight was told to be settled: taken[session_id], by the monotonic clock. Ends when none comes for 3 s."""
+
+    def __init__(self, stack):
+        super().__init__()
+        self.stack, self.taken, self.listening = stack, {}, threading.Event()
+
+    def run(self):
+        amqp = self.stack.amqp()
+        channel = amqp.connection.channel()
         queue = channel.queue_declare("", exclusive=True).method.queue
         channel.queue_bind(queue, "game.events", SERVICE + ".settled")
-        for _ in channel.consume(queue, auto_ack=True, inactivity_timeout=0.2):
-            if _[0]:
-                counted[0] += 1
-            elif stop_counting.is_set():
-                break
-        connection.close()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    return counted, thread
-
-
-def drain():
-    """Fights a second, and the worker's peak of resident memory."""
-    rng = random.Random(7)
-    publish_all([json.dumps(document(rng), ensure_ascii=False).encode() for _ in range(FIGHTS)])
-    cursor = load()
-    connection = broker()
-    channel = connection.channel()
-    process, log = start_worker()
-    samples = []
-    began = None
-    while True:
-        done = channel.queue_declare("game." + SERVICE, passive=True).method.message_count
-        now = time.monotonic()
-        if done < FIGHTS and began is None:
-            began = now
-        if done == 0 and settled(cursor) == FIGHTS:
-            break
-        if began:
-            samples.append(resident_mib(process.pid))
-        if process.poll() is not None:
-            sys.exit(f"the worker ended: {Path(log.name).read_text()[-2000:]}")
-        time.sleep(0.05)
-    elapsed = time.monotonic() - began
-    peak = resident_mib(process.pid, peak=True)
-    connection.close()
-    stop(process)
-    cursor.execute("SELECT sum(xp) FROM characters")
-    assert cursor.fetchone()[0] == FIGHTS * 1300, "not every fight was settled once"
-    return FIGHTS / elapsed, statistics.mean(samples), peak
-
-
-def latency():
-    """Milliseconds from publish to the event, at RATE a second: the sorted list."""
-    load()
-    process, log = start_worker()
-    sent, taken = {}, {}
-    listening = threading.Event()
-
-    def listen():
-        connection = broker()
-        channel = connection.channel()
-        queue = channel.queue_declare("", exclusive=True).method.queue
-        channel.queue_bind(queue, "game.events", SERVICE + ".settled")
-        listening.set()
+        self.listening.set()
         for method, _, body in channel.consume(queue, auto_ack=True, inactivity_timeout=3):
             if method is None:
                 break
-            taken[json.loads(body)["session_id"]] = time.monotonic()
-        connection.close()
+            self.taken[json.loads(body)["session_id"]] = time.monotonic()
+        amqp.close()
 
-    thread = threading.Thread(target=listen)
-    thread.start()
-    listening.wait()
+
+def latency_ms(bench, amqp, seconds):
+    """From publish to the event, at RATE a second: sorted."""
+    fill(bench.stack)
+    bench.fleet.start(SERVICE, log_level="warn")
+    events = Events(bench.stack)
+    events.start()
+    events.listening.wait()
     rng = random.Random(8)
-    documents = [document(rng) for _ in range(RATE * RATE_SECONDS)]
-    bodies = [(d["session_id"], json.dumps(d, ensure_ascii=False).encode()) for d in documents]
-    connection = broker()
-    channel = connection.channel()
+    documents = [document(rng) for _ in range(RATE * seconds)]
+    bodies = [(d["session_id"], encoded(d)) for d in documents]
+    channel = amqp.connection.channel()
     properties = pika.BasicProperties(type="settle_combat", delivery_mode=2)
-    while channel.queue_declare("game." + SERVICE, passive=True).method.consumer_count == 0:
-        time.sleep(0.05)
-    began = time.monotonic()
+    begun, sent = time.monotonic(), {}
     for i, (session, body) in enumerate(bodies):
-        wait = began + i / RATE - time.monotonic()
+        wait = begun + i / RATE - time.monotonic()
         if wait > 0:
             time.sleep(wait)
         sent[session] = time.monotonic()
         channel.basic_publish("game.commands", KEY, body, properties)
-    thread.join()
-    connection.close()
-    stop(process)
+    events.join()
+    bench.fleet.stop()
     # The first second warms connections, plans and caches.
-    return sorted((taken[s] - sent[s]) * 1000 for s, _ in bodies[RATE:])
+    return sorted((events.taken[session] - sent[session]) * 1000 for session, _ in bodies[RATE:])
 
 
-def main():
-    baseline = {}
-    for clients in (1, 8, 16):
-        load()
-        baseline[clients] = pgbench(clients)
-        print(f"pgbench, one fight a transaction, {clients:2d} clients: {baseline[clients]:8.0f} fights/s", flush=True)
-    best = max(baseline.values())
-    rate, mean, peak = drain()
-    print(f"one worker, queue to ack, {FIGHTS} fights:      {rate:8.0f} fights/s  = {rate / best:.2f} x pgbench's best")
-    print(f"its resident memory while draining: mean {mean:.1f} MiB, peak {peak:.1f} MiB", flush=True)
-    times = latency()
-    p50, p99 = times[len(times) // 2], times[int(len(times) * 0.99)]
-    print(f"publish to settled event at {RATE}/s: p50 {p50:.1f} ms, p99 {p99:.1f} ms, max {times[-1]:.1f} ms ({len(times)} fights)")
+def main(bench):
+    amqp, rng = bench.stack.amqp(), random.Random(7)
+    bodies = [encoded(document(rng)) for _ in range(bench.size(FIGHTS, 500))]
+    beside, drains = [], []
+    for _ in range(bench.runs):
+        beside.append(max(one_by_one(bench.stack, clients, max(1, round(PGBENCH_S * bench.scale))) for clients in CLIENTS))
+        drains.append(drain(bench, amqp, bodies))
+    rates, means, peaks = zip(*drains, strict=True)
+    what = f"pgbench, one fight a transaction, best of {' and '.join(map(str, CLIENTS))} clients"
+    bench.figure("fights settled, queue to ack, one worker", "a second", rates, {what: beside}, ratio_at_least=3)
+    bench.figure("settlement's memory while draining, mean", "MiB", means, at_most=12)
+    bench.figure("settlement's memory while draining, peak", "MiB", peaks)
+    times = latency_ms(bench, amqp, max(2, round(RATE_S * bench.scale)))
+    bench.figure(f"publish to settled event at {RATE:,}/s, p50", "ms", [times[len(times) // 2]])
+    bench.figure(f"publish to settled event at {RATE:,}/s, p99", "ms", [times[int(len(times) * 0.99)]])
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

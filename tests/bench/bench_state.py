@@ -1,33 +1,46 @@
-"""Dirty characters a second: backed up by the drain, restored in bulk. Beside them, the same by one command each."""
+#!/usr/bin/python3
+"""Characters a second saved by the draining of dirty marks and restored in bulk, beside the bare statements and the bare cache."""
 
 import json
-import os
-import subprocess
-import tempfile
 import time
 
-import psycopg2
-import redis
+from lib.bench import pgbench, redis_benchmark, run, sql
+from lib.usage import peak_resident_mib
 
-from lib.fleet import Worker
-from lib.stack import Stack
-from lib.servers import ROOT, Servers
-from lib.wait import wait_for
-
-CHARACTERS = int(os.environ.get("BENCH_CHARACTERS", "200000"))
+CHARACTERS = 200_000
 IN_SESSION = 10  # one in so many is in a fight that is saved with him
+BATCH = 1000
+SERVICE = "state-backup"
+
+# The least that a save must do to the database: what was read goes into two tables, a thousand at a time.
+BARE_SAVE = f"""
+\\set n :n + 1
+\\set first :base + (:n * :clients + :client_id) * {BATCH} % :characters
+UPDATE characters c SET game_stage = d.stage, location_id = d.location, prev_location_id = 'town', name = d.name, gender = 'female',
+	vitals = d.vitals, updated_at = now()
+	FROM (SELECT id, 'exploring' AS stage, 'forest' AS location, 'Character ' || id AS name,
+		'{{"hp": {{"cur": 50, "max": 120}}, "energy": {{"cur": 7, "max": 80}}}}'::jsonb AS vitals
+		FROM generate_series(:first, :first + {BATCH - 1}) id) d WHERE c.id = d.id;
+INSERT INTO character_stats (character_id, stats) SELECT id, '{{"strength": 1, "agility": 12, "stamina": 9}}'
+	FROM generate_series(:first, :first + {BATCH - 1}) id ON CONFLICT (character_id) DO UPDATE SET stats = excluded.stats;
+"""
+
+
+def fields_of(char_id, round_number):
+    return {
+        "state": "exploring",
+        "location": '{"current": "forest_%d", "prev": "town"}' % round_number,
+        "bio": '{"name": "Character %d", "gender": "female", "created_at": "2025-03-01T10:20:30.123Z"}' % char_id,
+        "stats": '{"strength": %d, "agility": 12, "stamina": 9, "skills": ["sword", "bow", "herbs"]}' % round_number,
+        "vitals": '{"hp": {"cur": %d, "max": 120}, "energy": {"cur": 7, "max": 80}}' % round_number,
+    }
 
 
 def fill(cache, ids, round_number):
+    """Every character live, and marked as changed."""
     with cache.pipeline(transaction=False) as pipeline:
         for n, char_id in enumerate(ids):
-            fields = {
-                "state": "exploring",
-                "location": '{"current": "forest_%d", "prev": "town"}' % round_number,
-                "bio": '{"name": "Character %d", "gender": "female", "created_at": "2025-03-01T10:20:30.123Z"}' % char_id,
-                "stats": '{"strength": %d, "agility": 12, "stamina": 9, "skills": ["sword", "bow", "herbs"]}' % round_number,
-                "vitals": '{"hp": {"cur": %d, "max": 120}, "energy": {"cur": 7, "max": 80}}' % round_number,
-            }
+            fields = fields_of(char_id, round_number)
             if n % IN_SESSION == 0:
                 session = "%08x-0000-4000-8000-%012x" % (n, char_id)
                 fields.update(state="combat", combat_session_id=session)
@@ -36,9 +49,6 @@ def fill(cache, ids, round_number):
             if n % 2000 == 1999:
                 pipeline.execute()
         pipeline.execute()
-
-
-def mark(cache, ids):
     for first in range(0, len(ids), 10000):
         cache.sadd("dirty_accounts", *ids[first : first + 10000])
 
@@ -47,60 +57,65 @@ def drained(cache):
     return not cache.exists("dirty_accounts") and not any(cache.scan_iter("dirty_accounts:processing:*", count=10000))
 
 
-def drain(stack, cache, log_dir, workers):
-    """Seconds from the first worker's readiness until no mark is left."""
+def drain(bench, cache):
+    """Seconds from the start of one worker until no mark is left, and its peak of resident memory."""
     cache.set("dirty_accounts:lease:bench", 1)
-    started = [
-        Worker(stack, "state-backup", log_dir, backup_interval="1h", log_level="warn") for _ in range(workers)
-    ]
-    begin = time.monotonic()
+    worker = bench.fleet.start(SERVICE, ready=False, backup_interval="1h", log_level="warn")
+    begun = time.monotonic()
     while not drained(cache):
         time.sleep(0.005)
-    taken = time.monotonic() - begin
-    resident = max(worker.resident_bytes() for worker in started)
-    for worker in started:
-        worker.stop()
-    return taken, resident
+    seconds = time.monotonic() - begun
+    peak = peak_resident_mib(worker.pid)
+    worker.stop()
+    return seconds, peak
 
 
-def main():
-    stack = Stack(Servers(os.environ["GARRISON_TEST_STACK"]), ROOT / "build/bin")
-    stack.create()
-    cache = redis.Redis.from_url(stack.redis_url)
-    cursor = stack.database().cursor()
-    with tempfile.TemporaryDirectory() as log_dir:
-        cursor.execute("INSERT INTO characters (name) SELECT 'n' FROM generate_series(1, %s) RETURNING id", (CHARACTERS,))
-        ids = [row[0] for row in cursor.fetchall()]
-        print(f"{CHARACTERS} characters, one in {IN_SESSION} in a fight of 0.9 kB")
-        for round_number, workers in enumerate((1, 1, 2), start=1):
-            fill(cache, ids, round_number)
-            mark(cache, ids)
-            taken, resident = drain(stack, cache, log_dir, workers)
-            cursor.execute("SELECT count(*) FROM characters WHERE location_id = %s", (f"forest_{round_number}",))
-            assert cursor.fetchone()[0] == CHARACTERS
-            kind = "first save" if round_number == 1 else "saved again"
-            print(
-                f"backed up by {workers} worker{'s' * (workers > 1)} ({kind}): {CHARACTERS / taken:,.0f} characters/s,"
-                f" {resident / 2**20:.1f} MB resident"
-            )
-        for workers in (1, 2):
-            cache.flushdb()
-            started = [Worker(stack, "state-backup", log_dir, backup_interval="1h", log_level="warn") for _ in range(workers)]
-            for worker in started:
-                worker.wait_ready()
-            begin = time.monotonic()
-            done = json.loads(stack.ctl("restore", "--all", "--json", timeout=300).stdout)
-            taken = time.monotonic() - begin
-            assert done["restored"] == CHARACTERS, done
-            assert cache.dbsize() >= CHARACTERS + CHARACTERS // IN_SESSION
-            resident = max(worker.resident_bytes() for worker in started)
-            print(
-                f"restored by garrisonctl restore --all, {workers} worker{'s' * (workers > 1)}:"
-                f" {CHARACTERS / taken:,.0f} characters/s, {resident / 2**20:.1f} MB resident"
-            )
-            for worker in started:
-                worker.stop()
-    stack.remove()
+def restore(bench, cache, n):
+    """Seconds that garrisonctl restore --all needs with one worker, and the worker's peak of resident memory."""
+    cache.flushdb()
+    worker = bench.fleet.start(SERVICE, backup_interval="1h", log_level="warn")
+    begun = time.monotonic()
+    done = json.loads(bench.stack.ctl("restore", "--all", "--json", timeout=300).stdout)
+    seconds = time.monotonic() - begun
+    assert done["restored"] == n, done
+    peak = peak_resident_mib(worker.pid)
+    worker.stop()
+    return seconds, peak
 
 
-main()
+def bare_saves(stack, first, n, clients=2):
+    words = ("-c", clients, "-j", clients, "-t", max(1, n // BATCH // clients))
+    variables = {"n": -1, "base": first, "clients": clients, "characters": n}
+    return BATCH * pgbench(stack, BARE_SAVE, *words, *(word for item in variables.items() for word in ("-D", "%s=%d" % item)))
+
+
+def bare_writes(stack, n):
+    """The same hashes written by redis-benchmark, fifty connections with a hundred commands in flight each."""
+    fields = [word for item in fields_of(1, 1).items() for word in item]
+    return redis_benchmark(stack, "-n", n, "-c", 50, "-P", 100, "-r", n, "HSET", "bare:__rand_int__", *fields)
+
+
+def main(bench):
+    cache, n = bench.stack.redis, bench.size(CHARACTERS, 2 * BATCH)
+    ids = [row[0] for row in sql(bench.stack, f"INSERT INTO characters (name) SELECT 'n' FROM generate_series(1, {n}) RETURNING id")]
+    saves, restores, save_beside, restore_beside, peaks = [], [], [], [], []
+    for round_number in range(bench.runs):
+        save_beside.append(bare_saves(bench.stack, ids[0], n))
+        fill(cache, ids, round_number)
+        seconds, peak = drain(bench, cache)
+        saves.append(n / seconds)
+        saved = sql(bench.stack, f"SELECT count(*) FROM characters WHERE location_id = 'forest_{round_number}'")
+        assert saved == [(n,)], "not every character was saved"
+        peaks.append(peak)
+        restore_beside.append(bare_writes(bench.stack, n))
+        seconds, peak = restore(bench, cache, n)
+        restores.append(n / seconds)
+        peaks.append(peak)
+    who = f"one worker, one in {IN_SESSION} in a fight of 0.9 kB"
+    bench.figure(f"characters backed up, {who}", "a second", saves, {"bare set-based SQL, batches of 1,000, 2 clients": save_beside}, at_least=25_000)
+    bench.figure(f"characters restored, {who}", "a second", restores, {"redis-benchmark, the same hashes": restore_beside}, at_least=25_000)
+    bench.figure("state-backup's memory meanwhile, peak", "MiB", peaks, at_most=12)
+
+
+if __name__ == "__main__":
+    run(main)

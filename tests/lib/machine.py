@@ -21,8 +21,8 @@ def first_line(*words):
 
 
 def commit():
-    """The commit that is checked out; with "-dirty" where anything but docs/ differs from it."""
-    changed = subprocess.run(["git", "diff", "--quiet", "HEAD", "--", ".", ":!docs"], cwd=ROOT, capture_output=True)
+    """The commit that is checked out; with "-dirty" where anything but pages for people differs from it."""
+    changed = subprocess.run(["git", "diff", "--quiet", "HEAD", "--", ".", ":!docs", ":!*.md"], cwd=ROOT, capture_output=True)
     return first_line("git", "rev-parse", "--short=10", "HEAD") + ("-dirty" if changed.returncode else "")
 
 

@@ -37,9 +37,11 @@ def children(pid):
             yield int(stat.parent.name), fields
 
 
-def backends_scheduled_s(servers):
-    """Of PostgreSQL's processes that live, to the nanosecond."""
-    return sum(scheduled_s(pid) for pid, _ in children(servers_pids(servers)["postgres"]))
+def backends_scheduled_s(servers, database):
+    """Of the processes that serve connections to that database, to the nanosecond."""
+    title = f" {database} 127.0.0.1(".encode()
+    pids = (pid for pid, _ in children(servers_pids(servers)["postgres"]))
+    return sum(scheduled_s(pid) for pid in pids if title in Path(f"/proc/{pid}/cmdline").read_bytes())
 
 
 def tree_cpu_s(pid):

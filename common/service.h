@@ -51,7 +51,8 @@ struct service_event {
 /*
  * Work that nobody sends: run in a thread of its own with stores of its own, as a call without a message. Returns the milliseconds
  * until its next run (0: at once). What it publishes goes out when it returns, or at publish_flush(). A failing run logs by itself
- * says in how long to try again, and leaves err.down in call->down. While a store is down no timer is run.
+ * says in how long to try again, and leaves err.down in call->down. While a store is down no timer is run. Who has made work for a timer
+ * need not leave it to be found: service_wake_timer().
  */
 struct timer {
 	const char *name;
@@ -60,6 +61,12 @@ struct timer {
 	int threads;	    /* 0 means 1 */
 	int64_t timeout_ms; /* deadline of one run; 0 means COMMAND_PROCESSING_TIMEOUT */
 };
+
+/*
+ * Has every thread of the timers of this name in this process run at once, whatever it said; one that is running runs once more. Nothing
+ * happens in a process without timers (a quarantined call's). Any thread.
+ */
+void service_wake_timer(const char *name);
 
 /* Another way in than the broker's queues (HTTP). All are called on the main thread. */
 struct front {

@@ -13,6 +13,7 @@ struct thread {
 	pthread_t handle;
 	struct workers *workers;
 	const struct timer *timer; /* NULL: takes jobs */
+	bool woken;		   /* a timer's: there is work for it; guarded by the pool's mutex */
 	struct pg *pg;
 	struct kv *kv;
 	struct scratch tree, scratch;

@@ -1,3 +1,6 @@
+#include <stdatomic.h>
+#include <string.h>
+
 #include "clock.h"
 #include "dispatch.h"
 #include "log.h"
@@ -5,6 +8,9 @@
 
 #define TIMER_FAILED_MS 1000
 #define STOPPED_POLL_MS 100
+
+/* The pool whose timers may run; there is one a process. */
+static struct workers *_Atomic running_pool;
 
 static int64_t run_timer(struct thread *thread)
 {
@@ -56,10 +62,11 @@ void *timer_main(void *arg)
 
 		if (!workers->timers_run || workers->down) {
 			wait_until(&workers->timer_tick, &workers->mutex, now_ms + STOPPED_POLL_MS);
-		} else if (now_ms < at_ms) {
+		} else if (now_ms < at_ms && !thread->woken) {
 			wait_until(&workers->timer_tick, &workers->mutex, at_ms);
 		} else {
 			workers->busy++;
+			thread->woken = false;
 			pthread_mutex_unlock(&workers->mutex);
 			at_ms = run_timer(thread);
 			at_ms += clock_ms();
@@ -78,10 +85,26 @@ void workers_start_timers(struct workers *workers)
 	workers->timers_run = true;
 	pthread_cond_broadcast(&workers->timer_tick);
 	pthread_mutex_unlock(&workers->mutex);
+	atomic_store(&running_pool, workers);
+}
+
+void service_wake_timer(const char *name)
+{
+	struct workers *workers = atomic_load(&running_pool);
+
+	if (!workers)
+		return;
+	pthread_mutex_lock(&workers->mutex);
+	for (size_t i = 0; i < workers->n_threads; i++)
+		if (workers->threads[i].timer && strcmp(workers->threads[i].timer->name, name) == 0)
+			workers->threads[i].woken = true;
+	pthread_cond_broadcast(&workers->timer_tick);
+	pthread_mutex_unlock(&workers->mutex);
 }
 
 void workers_stop_timers(struct workers *workers)
 {
+	atomic_store(&running_pool, NULL);
 	pthread_mutex_lock(&workers->mutex);
 	workers->timers_stop = true;
 	pthread_cond_broadcast(&workers->timer_tick);

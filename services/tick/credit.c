@@ -222,6 +222,8 @@ int credit_ticks(struct call *call, int category, struct due *dues, size_t n, st
 			atomic_store(&careful_until_ms, clock_ms() + CAREFUL_MS);
 		return -1;
 	}
+	if (tick_settings.events && batch.n_credited > 0)
+		service_wake_timer(TICK_EVENT_TIMER);
 	count(&batch, n);
 	return 0;
 }

@@ -8,7 +8,7 @@
 #include "services/tick/tick_metrics.h"
 #include "services/tick/tick_settings.h"
 
-#define PAUSE_EMPTY_MS 50
+#define PAUSE_EMPTY_MS 1000 /* the scheduler wakes this timer when anything is queued */
 #define PAUSE_FAILED_MS 1000
 
 /* Each run begins with another category, so that none waits for the others to be empty. */

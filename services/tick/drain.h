@@ -4,6 +4,7 @@
 
 #include "call.h"
 
+#define DRAIN_TIMER "drain"
 int64_t drain_queues(struct call *call);
 
 #endif

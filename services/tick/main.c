@@ -17,8 +17,8 @@ static const struct command commands[] = {
 
 static const struct timer timers[] = {
 	{ .name = "schedule", .run = schedule_due_ticks, .help = "Queue the sessions that are due" },
-	{ .name = "drain", .run = drain_queues, .threads = 2, .help = "Credit queued ticks, in batches" },
-	{ .name = "events", .run = tick_event_publish, .help = "Publish tick.completed" },
+	{ .name = DRAIN_TIMER, .run = drain_queues, .threads = 2, .help = "Credit queued ticks, in batches" },
+	{ .name = TICK_EVENT_TIMER, .run = tick_event_publish, .help = "Publish tick.completed" },
 };
 
 static const struct service tick = {

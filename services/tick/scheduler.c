@@ -3,13 +3,16 @@
 #include <stdatomic.h>
 
 #include "log.h"
+#include "service.h"
 #include "services/tick/category.h"
+#include "services/tick/drain.h"
 #include "services/tick/queue.h"
 #include "services/tick/schedule.h"
 #include "services/tick/tick_metrics.h"
 #include "services/tick/tick_settings.h"
 
-#define PAUSE_MS 50
+#define PAUSE_MIN_MS 50	 /* so that those due meanwhile travel together */
+#define PAUSE_MAX_MS 250 /* with nothing due: others may have queued something, or changed a session */
 #define PAUSE_BACKLOG_MS 20
 #define PAUSE_FAILED_MS 1000
 #define SWEEP_EVERY_MS 1000 /* in the whole fleet */
@@ -29,6 +32,13 @@ static const struct pg_statement select_all_due = {
 	"tick_select_all_due",
 	"SELECT player_id, next_tick_at, started_at, active_category FROM auto_sessions"
 	" WHERE next_tick_at <= now() ORDER BY next_tick_at, player_id LIMIT 2000",
+};
+
+/* When to look again. It sees the same now() as the statement before it, so that no session lies between the two. */
+static const struct pg_statement select_next = {
+	"tick_select_next",
+	"SELECT next_tick_at, clock_timestamp() FROM auto_sessions"
+	" WHERE next_tick_at > now() AND next_tick_at < now() + interval '1 s' ORDER BY next_tick_at LIMIT 1",
 };
 
 /* Queued once, due for a while, and no longer in the queues. */
@@ -73,27 +83,57 @@ static size_t read_dues(const struct pg_rows *rows, struct due *dues)
 	return n;
 }
 
-/* Queues a page of what is due past the cursor; *more when there may be another. */
-static int queue_due(
-	struct call *call, const struct queue_state *state, struct due *dues, bool *more, struct error *err)
+/* What a scheduler found past the cursor. */
+struct found {
+	size_t n;	  /* queued */
+	bool more;	  /* there may be another page */
+	int64_t pause_ms; /* until the next is due */
+};
+
+static int64_t limit(int64_t value, int64_t min, int64_t max)
 {
-	CLEANUP(pg_rows_release) struct pg_rows rows = { 0 };
+	return value < min ? min : value > max ? max : value;
+}
+
+static int64_t pause_until_next(const struct pg_rows *rows)
+{
+	/* A session that begins now is due after an interval. */
+	int64_t max_ms = limit(tick_settings.interval_ms / 2, PAUSE_MIN_MS, PAUSE_MAX_MS);
+
+	if (rows->n == 0)
+		return max_ms;
+	return limit((pg_timestamptz(rows, 0, 0) - pg_timestamptz(rows, 0, 1) + 999) / 1000, PAUSE_MIN_MS, max_ms);
+}
+
+static void release_both(struct pg_rows (*rows)[2])
+{
+	pg_rows_release(&(*rows)[0]);
+	pg_rows_release(&(*rows)[1]);
+}
+
+/* Queues a page of what is due past the cursor. */
+static int queue_due(
+	struct call *call, const struct queue_state *state, struct due *dues, struct found *found, struct error *err)
+{
+	CLEANUP(release_both) struct pg_rows rows[2] = { 0 };
 	struct pg_params params = { 0 };
-	size_t n;
-	int failed;
 
 	if (*state->cursor) {
 		pg_add_timestamptz(&params, state->cursor_us);
 		pg_add_int8(&params, state->cursor_id);
-		failed = pg_query(call->pg, &select_due, &params, &rows, err);
+		pg_queue(call->pg, &select_due, &params);
 	} else {
-		failed = pg_query(call->pg, &select_all_due, NULL, &rows, err);
+		pg_queue(call->pg, &select_all_due, NULL);
 	}
-	if (failed)
+	pg_queue(call->pg, &select_next, NULL);
+	if (pg_sync(call->pg, rows, ARRAY_LEN(rows), err))
 		return -1;
-	n = read_dues(&rows, dues);
-	*more = rows.n == PAGE;
-	return n > 0 ? queue_push(call->kv, state, dues, n, err) : 0;
+	*found = (struct found){
+		.n = read_dues(&rows[0], dues),
+		.more = rows[0].n == PAGE,
+		.pause_ms = pause_until_next(&rows[1]),
+	};
+	return found->n > 0 ? queue_push(call->kv, state, dues, found->n, err) : 0;
 }
 
 /*
@@ -119,7 +159,12 @@ static int queue_lost(struct call *call, const struct queue_state *state, struct
 		return 0;
 	metric_add(&tick_metrics[METRIC_LOST_FOUND], (int64_t)n);
 	log_line(LOG_INFO, "tick_lost", "%zu due ticks were lost on the way and are queued again", n);
-	return n == PAGE ? queue_forget_cursor(call->kv, err) : queue_push_lost(call->kv, dues, n, err);
+	if (n == PAGE)
+		return queue_forget_cursor(call->kv, err);
+	if (queue_push_lost(call->kv, dues, n, err))
+		return -1;
+	service_wake_timer(DRAIN_TIMER);
+	return 0;
 }
 
 static int move_page(struct call *call, const struct pg_rows *rows, struct error *err)
@@ -168,7 +213,8 @@ static int run(struct call *call, int64_t *pause_ms, struct error *err)
 	static atomic_bool realigned;
 	CLEANUP(release_memory) struct due *dues = must_alloc(PAGE * sizeof(*dues));
 	struct queue_state state;
-	bool more = false, done = true;
+	struct found found = { .pause_ms = PAUSE_BACKLOG_MS };
+	bool done = true;
 
 	if (!atomic_load(&realigned)) {
 		if (realign(call, &done, err))
@@ -180,9 +226,11 @@ static int run(struct call *call, int64_t *pause_ms, struct error *err)
 	metric_set(&tick_metrics[METRIC_QUEUED], state.length);
 	if (state.sweep && queue_lost(call, &state, dues, err))
 		return -1;
-	if (state.length < QUEUED_MAX && queue_due(call, &state, dues, &more, err))
+	if (state.length < QUEUED_MAX && queue_due(call, &state, dues, &found, err))
 		return -1;
-	*pause_ms = more || !done ? 0 : state.length >= QUEUED_MAX ? PAUSE_BACKLOG_MS : PAUSE_MS;
+	if (state.length > 0 || found.n > 0)
+		service_wake_timer(DRAIN_TIMER);
+	*pause_ms = found.more || !done ? 0 : found.pause_ms;
 	return 0;
 }
 

@@ -4,7 +4,7 @@
 #include "services/tick/category.h"
 #include "services/tick/tick_settings.h"
 
-#define PAUSE_MS 100
+#define PAUSE_MS 1000 /* who writes an event wakes this timer; what a dead worker left is looked for */
 #define PAUSE_OFF_MS 60000
 #define PAUSE_FAILED_MS 1000
 

@@ -14,6 +14,7 @@ extern const struct service_event tick_events[TICK_EVENTS];
 /* Queues the writing of the batch's event. One result; false, and nothing queued, when events are off or no tick was credited. */
 bool tick_event_queue(struct pg *pg, const struct tick_batch *batch);
 
+#define TICK_EVENT_TIMER "events"
 /* The timer: publishes what has been written, and deletes it once the broker has confirmed. */
 int64_t tick_event_publish(struct call *call);
 

@@ -4,6 +4,7 @@
     run.py [--json PATH] [bench_NAME ...]    tests/bench/bench_NAME.py; default: all of them
     run.py [--json PATH] growth_1000 ...     what a piece of work costs with a thousand characters, or any other number
     run.py [--json PATH] peers_NAME ...      tests/peers/peers_NAME.py: the same work by what else one would pick
+    run.py [--json PATH] sweep_NAME ...      tests/bench/sweep_NAME.py: one setting of ours at several values, why it is as it is
     run.py --table                           write what build/bench.json, growth.json and peers.json hold into docs/
 
 The JSON, by default build/bench.json, growth.json or peers.json, may be made of pieces: a bench that is run alone replaces its own
@@ -28,7 +29,7 @@ from lib import growth, machine  # noqa: E402
 from lib.results import Results, markdown, replace_section, text_table  # noqa: E402
 from lib.servers import Servers  # noqa: E402
 
-FOLDERS = {"bench": ROOT / "tests/bench", "peers": ROOT / "tests/peers"}
+FOLDERS = {"bench": ROOT / "tests/bench", "peers": ROOT / "tests/peers", "sweep": ROOT / "tests/bench"}
 KINDS = ("bench", "growth", "peers")
 PAGE = ROOT / "docs/performance.md"
 PUBLISHED = ROOT / "docs/figures"

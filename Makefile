@@ -12,7 +12,7 @@ MAKEFLAGS += -j$(JOBS)
 endif
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: all build deploy-files dashboard test-images install uninstall build-services deps clean help run demo test lint fmt docs bench bench-growth bench-table fuzz fuzz-build unit-tests new-command new-service servers-up servers-down clean-stack FORCE
+.PHONY: all build deploy-files dashboard test-images install uninstall build-services deps clean help run demo test lint fmt docs bench bench-growth bench-peers bench-table fuzz fuzz-build unit-tests new-command new-service servers-up servers-down clean-stack FORCE
 
 all: build
 
@@ -41,7 +41,7 @@ build-services: $(BINARIES)
 # Compiling -----------------------------------------------------------------------------------------------------------
 
 PACKAGES := librabbitmq hiredis libpq libcjson libmicrohttpd libsodium libcurl
-ifneq ($(filter-out deps clean clean-stack help run demo test lint fmt bench bench-growth bench-table fuzz deploy-files uninstall test-images new-command new-service servers-up servers-down,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out deps clean clean-stack help run demo test lint fmt bench bench-growth bench-peers bench-table fuzz deploy-files uninstall test-images new-command new-service servers-up servers-down,$(or $(MAKECMDGOALS),all)),)
 ifneq ($(shell pkg-config --exists $(PACKAGES) && echo yes),yes)
 $(error the libraries are not installed: run "make deps" first)
 endif
@@ -338,6 +338,14 @@ bench-growth:
 	@$(MAKE) --no-print-directory build
 	@$(RUN_BENCH) $(POPULATIONS:%=growth_%)
 
+# The same work by what else one would pick. PEERS='peers_arena peers_tick' picks some.
+PEERS ?= peers_settlement peers_gateway peers_tick peers_arena
+
+bench-peers:
+	@deploy/local/install-deps.sh peers
+	@$(MAKE) --no-print-directory build
+	@$(RUN_BENCH) $(PEERS)
+
 # What the last runs found, into docs/.
 bench-table:
 	@/usr/bin/python3 tests/bench/run.py --table
@@ -396,6 +404,7 @@ help:
 	@echo 'make deploy-files    write Dockerfile, compose.yaml and the like from deploy/fleet.list'
 	@echo 'make docs     write docs/reference/ anew, after a change of a command, an event, a setting, a metric, a route or a verb'
 	@echo 'make bench    what it can do on this machine, beside what the bare parts can; make bench-growth: and as the game grows'
+	@echo 'make bench-peers     the same work by Celery, aio-pika, FastAPI and the like'
 	@echo 'make bench-table     write what they found into docs/performance.md'
 	@echo 'make fuzz     feed the parsers rubbish, FUZZ_SECONDS=60 each'
 	@echo 'make clean    remove build/; make clean-stack deletes the data of make run'

@@ -1,7 +1,8 @@
 #!/bin/bash
 # Install from Debian's packages what is missing, and nothing else.
 #
-#   install-deps.sh [run|test|lint|images]     each includes the ones before it, but images only run; default: run
+#   install-deps.sh [run|test|lint|images|peers]     each includes the ones before it, but images only run, and peers no lint;
+#                                                    default: run
 #
 # Works as root or with sudo. When nothing is missing, apt is not called at all. The packages' services are neither
 # started nor enabled: garrison runs private servers of its own.
@@ -19,6 +20,10 @@ test_packages=(
 	clang clang-format libclang-rt-14-dev
 )
 lint_packages=(clang-tidy shellcheck)
+peers_packages=(
+	python3-celery python3-aio-pika python3-asyncpg python3-sqlalchemy python3-fastapi python3-uvicorn
+	python3-uvloop python3-httptools python3-hiredis python3-ujson
+)
 images_packages=(docker.io mmdebstrap python3 python3-pika)
 
 wanted=("${run_packages[@]}")
@@ -27,8 +32,9 @@ run) ;;
 test) wanted+=("${test_packages[@]}") ;;
 lint) wanted+=("${test_packages[@]}" "${lint_packages[@]}") ;;
 images) wanted+=("${images_packages[@]}") ;;
+peers) wanted+=("${test_packages[@]}" "${peers_packages[@]}") ;;
 *)
-	echo "usage: $0 [run|test|lint|images]" >&2
+	echo "usage: $0 [run|test|lint|images|peers]" >&2
 	exit 64
 	;;
 esac

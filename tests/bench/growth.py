@@ -61,7 +61,6 @@ class Town:
         self.rng = random.Random(POPULATION)
         self.sql(LOAD)
         self.sql("VACUUM ANALYZE")
-        self.sql("CHECKPOINT")
 
     def sql(self, statement):
         with self.database.cursor() as cursor:

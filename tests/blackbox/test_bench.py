@@ -1,6 +1,8 @@
-"""What the benches' runner makes of figures: tables, JSON in pieces, the check of growth, the plot. No server, no bench is run."""
+"""What the benches' runner makes of figures: tables, JSON in pieces, the check of growth, the plot; and one bench, run small."""
 
 import importlib.util
+import os
+import subprocess
 import xml.etree.ElementTree as ElementTree
 
 import pytest
@@ -134,3 +136,15 @@ def test_names_of_benches():
     assert runner.program_of("growth_1000")[1] == {"BENCH_POPULATION": "1000"}
     assert runner.program_of("bench_arena")[0].exists()
     assert runner.program_of("bench_nothing") is None and runner.program_of("run") is None
+
+
+def test_a_bench_leaves_its_figures(servers, tmp_path):
+    path = tmp_path / "bench.json"
+    settings = {"GARRISON_TEST_STACK": str(servers.folder), "BENCH_SCALE": "0.01", "BENCH_RUNS": "2"}
+    words = [runner.FOLDERS["bench"] / "run.py", "--json", path, "bench_listener"]
+    done = subprocess.run(words, env={**os.environ, **settings}, capture_output=True, text=True, timeout=150)
+    assert done.returncode == 0, done.stdout + done.stderr
+    results = Results.read(path)
+    figure = results.figures()[0]
+    assert figure["median"] > 0 and len(figure["values"]) == 2 and figure["ceilings"][0]["median"] > 0
+    assert figure["work"] in done.stdout and results.machine["PostgreSQL"]

@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from lib import growth, machine  # noqa: E402
-from lib.results import Results, markdown, replace_section, text_table  # noqa: E402
+from lib.results import Results, goals_reached, markdown, replace_section, text_table  # noqa: E402
 from lib.servers import Servers  # noqa: E402
 
 FOLDERS = {"bench": ROOT / "tests/bench", "peers": ROOT / "tests/peers", "sweep": ROOT / "tests/bench"}
@@ -108,7 +108,10 @@ def run(names, path):
 
 
 def show(results):
-    print("\n" + (growth.markdown(results) if growth.by_work(results) else text_table(results.figures())))
+    if growth.by_work(results):
+        print("\n" + growth.markdown(results))
+    else:
+        print(f"\n{text_table(results.figures())}\n\n{goals_reached(results.figures())}")
 
 
 def page_of(kind, results, page):

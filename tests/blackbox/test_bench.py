@@ -57,8 +57,8 @@ def test_a_goal_is_reached_or_not(goal, values, reached):
 
 
 def test_numbers_have_the_digits_that_are_worth_reading():
-    shown = [number(value) for value in (12345.6, 99.94, 5.678, 0.0123, 0)]
-    assert shown == ["12,346", "99.9", "5.68", "0.012", "0"]
+    shown = [number(value) for value in (12345.6, 99.99, 99.94, 5.678, 0.0123, 0)]
+    assert shown == ["12,346", "100", "99.9", "5.68", "0.012", "0"]
 
 
 def test_a_goal_in_words():

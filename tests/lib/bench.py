@@ -33,7 +33,7 @@ TOOLS = ROOT / "build/tests"
 
 def number(value):
     """With as many digits as are worth reading."""
-    digits = next((n for limit, n in ((100, 0), (10, 1), (0.1, 2)) if abs(value) >= limit), 3)
+    digits = next((n for limit, n in ((99.95, 0), (9.995, 1), (0.0995, 2)) if abs(value) >= limit), 3)
     return f"{value:,.{digits if value else 0}f}"
 
 

@@ -100,9 +100,14 @@ def origin(results):
     return markdown_table(("the machine", ""), machine) + "\n\n" + markdown_table(heads, runs)
 
 
+def goals_reached(figures):
+    judged = [figure["reached"] for figure in figures if figure["goal"]]
+    return f"{sum(judged)} of {len(judged)} goals are reached."
+
+
 def markdown(results):
     rows = [row for figure in results.figures() for row in rows_of(figure)]
-    return markdown_table(HEADS, rows) + "\n\n" + origin(results)
+    return "\n\n".join((markdown_table(HEADS, rows), goals_reached(results.figures()), origin(results)))
 
 
 def replace_section(text, name, content):

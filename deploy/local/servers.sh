@@ -21,92 +21,31 @@ verb=$1
 mkdir -p "$2"
 dir=$(cd "$2" && pwd -P)
 shift 2
-pg_bin=/usr/lib/postgresql/15/bin
-wait_s=60
-
-fail() {
-	echo "$*" >&2
-	exit 69
-}
+# shellcheck source=deploy/local/processes.sh
+. "$(dirname "$(readlink -f "$0")")/processes.sh"
 
 # Ports: a block of ten below the range that the kernel hands out, chosen when the folder is new and kept after that, so
 # that addresses in other terminals stay valid. -----------------------------------------------------------------------
-
-port_is_free() {
-	! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
-}
-
-block_is_free() {
-	local port
-	for ((port = $1; port < $1 + 10; port++)); do
-		port_is_free "$port" || return 1
-	done
-}
 
 choose_ports() {
 	if [[ -s $dir/ports ]]; then
 		base=$(<"$dir/ports")
 	else
-		base=$((20000 + 10 * (RANDOM % 1200)))
-		until block_is_free "$base"; do
-			base=$((20000 + 10 * (RANDOM % 1200)))
-		done
+		base=$(free_block 10)
 		echo "$base" >"$dir/ports"
 	fi
 	amqp_port=$base api_port=$((base + 1)) dist_port=$((base + 2)) epmd_port=$((base + 3))
 	redis_port=$((base + 4)) postgres_port=$((base + 5))
 }
 
-# Processes: a pid in a pid file is ours only while that process works in our folder. ---------------------------------
-
-pid_of() {
-	local pid
-	read -r pid _ 2>/dev/null <"$1" && [[ $(readlink "/proc/$pid/cwd") == "$2" ]] && echo "$pid"
-}
+# Processes ---------------------------------------------------------------------------------------------------------
 
 postgres_pid() { pid_of "$(postgres_data)/postmaster.pid" "$(postgres_data)"; }
 redis_pid() { pid_of "$dir/redis/pid" "$dir/redis"; }
 rabbitmq_pid() { pid_of "$dir/rabbitmq/pid" "$dir/rabbitmq"; }
 epmd_pid() { pid_of "$dir/rabbitmq/epmd.pid" "$dir/rabbitmq"; }
 
-end_process() { # end_process PID SIGNAL: the signal, then SIGKILL when 20 s were not enough
-	local i
-	kill -s "$2" "$1" 2>/dev/null || return 0
-	for ((i = 0; i < 200; i++)); do
-		kill -0 "$1" 2>/dev/null || return 0
-		sleep 0.1
-	done
-	echo "process $1 does not stop: killing it" >&2
-	kill -s KILL "$1" 2>/dev/null || true
-}
-
-wait_until_up() { # wait_until_up NAME LOG COMMAND...: until the command succeeds or the server's process is gone
-	local name=$1 log=$2 i
-	shift 2
-	for ((i = 0; i < wait_s * 10; i++)); do
-		if "$@" >/dev/null 2>&1; then
-			return 0
-		fi
-		# Gone for good, and not just between two programs of its start.
-		if ! "${name}_pid" >/dev/null && sleep 1 && ! "${name}_pid" >/dev/null; then
-			break
-		fi
-		sleep 0.1
-	done
-	echo "$name does not come up; the end of $log:" >&2
-	tail -n 20 "$log" >&2 || true
-	return 1
-}
-
-# PostgreSQL refuses root, so for root it runs as the user of Debian's package, in a folder which that user can reach. --
-
-as_postgres() {
-	if ((EUID == 0)); then
-		(cd / && setpriv --reuid=postgres --regid=postgres --clear-groups "$@")
-	else
-		(cd / && "$@")
-	fi
-}
+# PostgreSQL, in a folder which the user it runs as can reach. ---------------------------------------------------------
 
 postgres_data() {
 	if [[ -s $dir/postgres.path ]]; then
@@ -149,29 +88,6 @@ create_postgres() {
 	END
 }
 
-# A killed server leaves its lock file, and for a moment its children. PostgreSQL takes a zombie's pid for a live server's.
-clear_after_crash() {
-	local i
-	for ((i = 0; i < 100; i++)); do
-		if [[ ! $(find /proc/[0-9]*/cwd -maxdepth 0 -lname "$1" 2>/dev/null) ]]; then
-			rm -f "$1/postmaster.pid"
-			return
-		fi
-		sleep 0.1
-	done
-}
-
-run_postgres() { # a killed one's children hold its memory for a moment yet
-	local i
-	for ((i = 0; i < 10; i++)); do
-		if as_postgres $pg_bin/pg_ctl start -s -w -t $wait_s -D "$1" -o "-p $postgres_port" >"$dir/log/pg_ctl.log" 2>&1 </dev/null; then
-			return 0
-		fi
-		sleep 0.5
-	done
-	return 1
-}
-
 start_postgres() {
 	local data fresh=
 	[[ -e $(postgres_data)/postgresql.conf ]] || fresh=yes
@@ -182,7 +98,7 @@ start_postgres() {
 	data=$(postgres_data)
 	if ! postgres_pid >/dev/null; then
 		clear_after_crash "$data"
-		run_postgres "$data" || fail "PostgreSQL does not start: $(tail -n 5 "$dir/log/pg_ctl.log" "$data"/log/* 2>/dev/null)"
+		run_postgres "$data" "$postgres_port" "$dir/log/pg_ctl.log" || fail "PostgreSQL does not start: $(tail -n 5 "$dir/log/pg_ctl.log" "$data"/log/* 2>/dev/null)"
 	fi
 	if [[ $fresh ]]; then
 		$pg_bin/createdb -h 127.0.0.1 -p "$postgres_port" -U garrison garrison
@@ -212,7 +128,7 @@ start_redis() {
 			sleep 0.1
 		done
 	fi
-	wait_until_up redis "$dir/log/redis.log" redis-cli -p "$redis_port" -e ping
+	wait_until_up redis redis_pid "$dir/log/redis.log" redis-cli -p "$redis_port" -e ping
 }
 
 stop_redis() {
@@ -222,7 +138,7 @@ stop_redis() {
 	fi
 }
 
-# RabbitMQ, with an epmd of its own, so that none is shared with anybody or left behind ------------------------------
+# RabbitMQ -------------------------------------------------------------------------------------------------------
 
 configure_rabbitmq() {
 	cat >"$dir/rabbitmq/rabbitmq.conf" <<-END
@@ -237,28 +153,6 @@ configure_rabbitmq() {
 	echo '[].' >"$dir/rabbitmq/advanced.config"
 }
 
-run_epmd() {
-	cd "$dir/rabbitmq"
-	setsid epmd -port "$epmd_port" -address 127.0.0.1 >"$dir/log/epmd.log" 2>&1 </dev/null &
-	echo $! >epmd.pid
-}
-
-run_rabbitmq() {
-	cd "$dir/rabbitmq"
-	# "Under systemd" means: become the broker instead of staying its parent.
-	env -u NOTIFY_SOCKET RUNNING_UNDER_SYSTEMD=true HOME="$dir/rabbitmq" \
-		ERL_EPMD_PORT="$epmd_port" ERL_EPMD_ADDRESS=127.0.0.1 \
-		RABBITMQ_NODENAME="garrison-$base@localhost" RABBITMQ_DIST_PORT="$dist_port" \
-		RABBITMQ_CONF_ENV_FILE=/dev/null RABBITMQ_CONFIG_FILE="$dir/rabbitmq/rabbitmq.conf" \
-		RABBITMQ_ADVANCED_CONFIG_FILE="$dir/rabbitmq/advanced.config" \
-		RABBITMQ_ENABLED_PLUGINS_FILE="$dir/rabbitmq/enabled_plugins" \
-		RABBITMQ_MNESIA_BASE="$dir/rabbitmq/mnesia" RABBITMQ_LOG_BASE="$dir/log/rabbitmq" \
-		RABBITMQ_PID_FILE="$dir/rabbitmq/pid.broker" RABBITMQ_GENERATED_CONFIG_DIR="$dir/rabbitmq/generated" \
-		RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="+sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}" \
-		setsid /usr/lib/rabbitmq/bin/rabbitmq-server >"$dir/log/rabbitmq.log" 2>&1 </dev/null &
-	echo $! >pid
-}
-
 rabbitmq_is_up() {
 	! port_is_free "$amqp_port" &&
 		curl -sf -m 5 "http://guest:guest@127.0.0.1:$api_port/api/vhosts"
@@ -268,10 +162,10 @@ start_rabbitmq() {
 	mkdir -p "$dir/rabbitmq"
 	if ! rabbitmq_pid >/dev/null; then
 		configure_rabbitmq
-		epmd_pid >/dev/null || run_epmd
-		run_rabbitmq
+		epmd_pid >/dev/null || run_epmd "$dir/rabbitmq" "$epmd_port" "$dir/log/epmd.log"
+		run_broker "$dir/rabbitmq" "garrison-$base@localhost" "$dist_port" "$epmd_port" "$dir/rabbitmq" "$dir/log"
 	fi
-	wait_until_up rabbitmq "$dir/log/rabbitmq.log" rabbitmq_is_up
+	wait_until_up rabbitmq rabbitmq_pid "$dir/log/rabbitmq.log" rabbitmq_is_up
 }
 
 stop_rabbitmq() { # a clean stop takes it 7 to 10 s

@@ -10,6 +10,7 @@
 #include "crash.h"
 #include "dispatch.h"
 #include "log.h"
+#include "request_queue.h"
 
 #define TAG_DURABLE "durable"
 #define TAG_RPC "rpc"
@@ -71,10 +72,23 @@ static void drop_unbegun(struct listener *listener)
 	}
 }
 
+static int consume_requests(struct listener *listener, struct error *err)
+{
+	int failed = bus_consume(listener->bus, BUS_MAIN, listener->rpc_queue, TAG_RPC, prefetch(listener), false, err);
+
+	if (!failed || err->code != CODE_NOT_FOUND || !request_queue_is_transient(common_settings.amqp_url))
+		return failed;
+	if (request_queue_declare(listener->bus, listener->service->name, err))
+		return -1;
+	log_line(LOG_WARN, "requests_declared", "%s was gone, with its node of the cluster: declared anew",
+		listener->rpc_queue);
+	return bus_consume(listener->bus, BUS_MAIN, listener->rpc_queue, TAG_RPC, prefetch(listener), false, err);
+}
+
 static int begin_consuming(struct listener *listener, struct error *err)
 {
 	if (!listener->rpc_on) {
-		if (bus_consume(listener->bus, BUS_MAIN, listener->rpc_queue, TAG_RPC, prefetch(listener), false, err))
+		if (consume_requests(listener, err))
 			return -1;
 		listener->rpc_on = true;
 	}

@@ -5,6 +5,7 @@
 #include "dispatch.h"
 #include "log.h"
 #include "naming.h"
+#include "request_queue.h"
 #include "service_internal.h"
 #include "version.h"
 #include "worker.h"
@@ -41,6 +42,19 @@ static int check_exchange(struct bus *bus, const char *name, struct error *err)
 	return -1;
 }
 
+/* The transient one goes with its node, so that it is missing now does not mean that nobody has applied the topology. */
+static int check_request_queue(const struct service *service, struct bus *bus, struct error *err)
+{
+	char name[BROKER_NAME_MAX];
+
+	name_rpc_queue(service->name, name);
+	if (!request_queue_is_transient(common_settings.amqp_url))
+		return check_queue(bus, name, err);
+	if (bus_check_queue(bus, name, NULL, err) == 0)
+		return 0;
+	return err->code == CODE_NOT_FOUND ? request_queue_declare(bus, service->name, err) : -1;
+}
+
 static int check_topology(const struct service *service, struct bus *bus, struct error *err)
 {
 	const struct retry_delay *delays = common_settings.retry_delays.items;
@@ -48,8 +62,7 @@ static int check_topology(const struct service *service, struct bus *bus, struct
 
 	if (!service->n_commands)
 		return check_exchange(bus, EXCHANGE_RPC, err) || check_exchange(bus, EXCHANGE_COMMANDS, err) ? -1 : 0;
-	if (check_queue(bus, name_queue(service->name, name), err) ||
-		check_queue(bus, name_rpc_queue(service->name, name), err) ||
+	if (check_queue(bus, name_queue(service->name, name), err) || check_request_queue(service, bus, err) ||
 		check_queue(bus, name_dead_queue(service->name, name), err))
 		return -1;
 	for (size_t i = 0; i < common_settings.retry_delays.n; i++)

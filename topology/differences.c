@@ -159,8 +159,11 @@ static void check_queue(const struct topology_queue *queue, const cJSON *queues,
 		add(found, "queue", queue->name, APPLY, "is missing");
 		return;
 	}
-	if (!is_true(there, "durable"))
+	if (queue->durable && !is_true(there, "durable"))
 		add(found, "queue", queue->name, REMAKE_QUEUE, "is not durable");
+	if (!queue->durable && is_true(there, "durable"))
+		add(found, "queue", queue->name, REMAKE_QUEUE,
+			"is durable, and out of reach while its node of the cluster is down");
 	if (is_true(there, "auto_delete"))
 		add(found, "queue", queue->name, REMAKE_QUEUE, "deletes itself (auto_delete)");
 	if (is_true(there, "exclusive"))

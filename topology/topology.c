@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "request_queue.h"
+
 /* One row a service. Each gets every kind of queue: one that takes requests only still has to refuse durable messages in words. */
 const char *const topology_services[] = {
 	"arena",
@@ -18,7 +20,7 @@ static const char *const exchanges[] = { EXCHANGE_COMMANDS, EXCHANGE_RPC, EXCHAN
 /*
  * One row a kind of queue. Arguments of an existing queue cannot be changed, so what may change is part of a queue's name (the delay).
  * At-least-once dead-lettering needs all three: the strategy, an exchange, and overflow reject-publish. Nothing has a delivery limit:
- * the broker counts a consumer's crash against every message it held.
+ * the broker counts a consumer's crash against every message it held. A request queue's arguments are request_queue_arguments.
  */
 static const struct {
 	enum queue_kind kind;
@@ -29,9 +31,7 @@ static const struct {
 	{ QUEUE_DURABLE, name_queue, EXCHANGE_COMMANDS,
 		{ { "x-queue-type", "quorum", 0 }, { "x-dead-letter-exchange", EXCHANGE_DEAD, 0 },
 			{ "x-dead-letter-strategy", "at-least-once", 0 }, { "x-overflow", "reject-publish", 0 } } },
-	{ QUEUE_RPC, name_rpc_queue, EXCHANGE_RPC,
-		{ { "x-queue-type", "classic", 0 }, { "x-message-ttl", NULL, 30000 }, { "x-max-length", NULL, 10000 },
-			{ "x-overflow", "reject-publish", 0 } } },
+	{ QUEUE_RPC, name_rpc_queue, EXCHANGE_RPC, { { NULL, NULL, 0 } } },
 	{ QUEUE_RUNG, NULL, NULL,
 		{ { "x-queue-type", "quorum", 0 }, { "x-message-ttl", NULL, 0 /* the delay */ },
 			{ "x-dead-letter-exchange", EXCHANGE_COMMANDS, 0 }, /* with the original routing key */
@@ -57,10 +57,14 @@ static void add_exchange(struct topology *topology, const char *name)
 static void add_queue(struct topology *topology, const char *service, size_t kind, int64_t delay_ms)
 {
 	struct topology_queue *queue = &topology->queues[topology->n_queues++];
+	const struct bus_header *arguments = kinds[kind].kind == QUEUE_RPC ? request_queue_arguments
+									   : kinds[kind].arguments;
+	size_t n_arguments = kinds[kind].kind == QUEUE_RPC ? REQUEST_QUEUE_ARGUMENTS : QUEUE_ARGUMENTS_MAX;
 
 	queue->service = service;
 	queue->kind = kinds[kind].kind;
 	queue->delay_ms = delay_ms;
+	queue->durable = queue->kind != QUEUE_RPC || !topology->transient_requests;
 	name_binding(service, queue->binding);
 	if (kinds[kind].name) {
 		kinds[kind].name(service, queue->name);
@@ -69,10 +73,10 @@ static void add_queue(struct topology *topology, const char *service, size_t kin
 		name_rung_queue(service, delay_ms, queue->name);
 		name_rung_exchange(delay_ms, queue->exchange);
 	}
-	for (size_t i = 0; i < QUEUE_ARGUMENTS_MAX && kinds[kind].arguments[i].name; i++) {
+	for (size_t i = 0; i < n_arguments && arguments[i].name; i++) {
 		struct bus_header *argument = &queue->arguments[queue->n_arguments++];
 
-		*argument = kinds[kind].arguments[i];
+		*argument = arguments[i];
 		if (delay_ms && strcmp(argument->name, "x-message-ttl") == 0)
 			argument->number = delay_ms;
 	}
@@ -94,13 +98,14 @@ static size_t copy_without_repeats(int64_t *into, const int64_t *delays_ms, size
 	return n;
 }
 
-struct topology *topology_new(const int64_t *all_delays_ms, size_t n_delays)
+struct topology *topology_new(const char *amqp_urls, const int64_t *all_delays_ms, size_t n_delays)
 {
 	CLEANUP(release_memory) int64_t *delays_ms = must_zalloc((n_delays + 1) * sizeof(*delays_ms));
 	struct topology *topology = must_zalloc(sizeof(*topology));
 	size_t queues_each = ARRAY_LEN(kinds) - 1 + n_delays;
 	char name[BROKER_NAME_MAX];
 
+	topology->transient_requests = request_queue_is_transient(amqp_urls);
 	n_delays = copy_without_repeats(delays_ms, all_delays_ms, n_delays);
 	topology->exchanges = must_zalloc((ARRAY_LEN(exchanges) + n_delays) * sizeof(*topology->exchanges));
 	topology->queues = must_zalloc(n_topology_services * queues_each * sizeof(*topology->queues));
@@ -130,7 +135,7 @@ void topology_free(struct topology *topology)
 
 static int apply_queue(const struct topology_queue *queue, struct bus *bus, struct text *problems, struct error *err)
 {
-	if (bus_declare_queue(bus, queue->name, true, queue->arguments, queue->n_arguments, err) == 0)
+	if (bus_declare_queue(bus, queue->name, queue->durable, queue->arguments, queue->n_arguments, err) == 0)
 		return bus_bind(bus, queue->name, queue->exchange, queue->binding, err);
 	if (err->code != CODE_CONFLICT)
 		return -1;
@@ -167,18 +172,18 @@ int topology_apply(const struct topology *topology, struct bus *bus, struct text
 	return 0;
 }
 
-static void write_common(struct text *out, const char *name, const char *vhost)
+static void write_common(struct text *out, const char *name, const char *vhost, bool durable)
 {
 	json_open(out, '{');
 	json_key_string(out, "name", name);
 	json_key_string(out, "vhost", vhost);
-	json_key_bool(out, "durable", true);
+	json_key_bool(out, "durable", durable);
 	json_key_bool(out, "auto_delete", false);
 }
 
 static void write_queue(struct text *out, const struct topology_queue *queue, const char *vhost)
 {
-	write_common(out, queue->name, vhost);
+	write_common(out, queue->name, vhost, queue->durable);
 	json_key(out, "arguments");
 	json_open(out, '{');
 	for (size_t i = 0; i < queue->n_arguments; i++) {
@@ -219,7 +224,7 @@ void topology_export(const struct topology *topology, const char *vhost, struct 
 	json_key(out, "exchanges");
 	json_open(out, '[');
 	for (size_t i = 0; i < topology->n_exchanges; i++) {
-		write_common(out, topology->exchanges[i].name, vhost);
+		write_common(out, topology->exchanges[i].name, vhost, true);
 		json_key_string(out, "type", EXCHANGE_TYPE);
 		json_key_bool(out, "internal", false);
 		json_key(out, "arguments");

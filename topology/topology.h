@@ -5,6 +5,7 @@
 #ifndef GARRISON_TOPOLOGY_H
 #define GARRISON_TOPOLOGY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,11 +24,12 @@ struct topology_exchange {
 	char name[BROKER_NAME_MAX];
 };
 
-/* A durable queue and its one binding. */
+/* A queue and its one binding. */
 struct topology_queue {
 	const char *service;
 	enum queue_kind kind;
 	int64_t delay_ms; /* of a rung */
+	bool durable;
 	char name[BROKER_NAME_MAX];
 	char exchange[BROKER_NAME_MAX];
 	char binding[BROKER_NAME_MAX];
@@ -40,6 +42,7 @@ struct topology {
 	size_t n_exchanges;
 	struct topology_queue *queues;
 	size_t n_queues;
+	bool transient_requests;
 };
 
 /* The services that have queues; static. Any thread. */
@@ -48,8 +51,11 @@ extern const size_t n_topology_services;
 /* The service of this name as in the table, NULL when there is none. Any thread. */
 const char *topology_find_service(const char *name);
 
-/* Everything there is to be, for these rungs (RETRY_DELAYS). The caller frees. Aborts when memory is out. Any thread. */
-struct topology *topology_new(const int64_t *delays_ms, size_t n_delays);
+/*
+ * Everything there is to be, for these brokers (AMQP_URL: with several, request queues are transient) and rungs (RETRY_DELAYS). The
+ * caller frees. Aborts when memory is out. Any thread.
+ */
+struct topology *topology_new(const char *amqp_urls, const int64_t *delays_ms, size_t n_delays);
 /* NULL is nothing. */
 void topology_free(struct topology *topology);
 DEFINE_CLEANUP(struct topology *, topology_drop, topology_free)

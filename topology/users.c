@@ -14,6 +14,7 @@
 #define PASSWORD_MAX 1024
 #define SALT_BYTES 4 /* as RabbitMQ has it: salt, then SHA-256 of salt and password */
 #define NOTHING "^$"
+#define ANYTHING ".*"
 
 /* A line of the fleet's list, as far as the broker is concerned. Lists are comma-separated; "-" is none, "*" is all. */
 struct member {
@@ -122,8 +123,9 @@ static void finish_names(struct text *pattern)
 	text_str_add(pattern, pattern->len ? ")$" : NOTHING);
 }
 
-/* Without one a user may use every routing key of an exchange it may write to. */
-static void add_topics(struct rights *rights, const char *vhost, const char *exchange, const char *keys)
+/* Without one a user may use every routing key of an exchange it may write to, or bind a queue of its own by. */
+static void add_topics(
+	struct rights *rights, const char *vhost, const char *exchange, const char *keys, const char *read_keys)
 {
 	struct text *out = &rights->topics;
 
@@ -137,7 +139,9 @@ static void add_topics(struct rights *rights, const char *vhost, const char *exc
 	json_string(out, exchange);
 	text_str_add(out, ",\"write\":");
 	json_string(out, keys);
-	text_str_add(out, ",\"read\":\".*\"}");
+	text_str_add(out, ",\"read\":");
+	json_string(out, read_keys);
+	text_char(out, '}');
 }
 
 /* "^(a|b)\." of the services in the list. */
@@ -155,18 +159,21 @@ static void keys_of_services(struct text *keys, const char *list)
 	text_str_add(keys, ")\\.");
 }
 
-/* Leave to send commands to the services in the list by this exchange. */
-static void may_send(struct rights *rights, const char *vhost, const char *exchange, const char *list)
+/* Leave to send commands to the services in the list by this exchange, and to bind queues of its own by these keys. */
+static void may_send(
+	struct rights *rights, const char *vhost, const char *exchange, const char *list, const char *read_keys)
 {
 	CLEANUP(text_release) struct text keys = { 0 };
+	bool nobody = strcmp(list, "-") == 0, all = strcmp(list, "*") == 0;
 
-	if (strcmp(list, "-") == 0)
-		return;
-	add_name(&rights->write, exchange);
-	if (strcmp(list, "*") == 0)
-		return;
-	keys_of_services(&keys, list);
-	add_topics(rights, vhost, exchange, text_str(&keys));
+	if (!nobody)
+		add_name(&rights->write, exchange);
+	if (nobody || all)
+		text_str_add(&keys, nobody ? NOTHING : ANYTHING);
+	else
+		keys_of_services(&keys, list);
+	if (!(nobody || all) || strcmp(read_keys, ANYTHING) != 0)
+		add_topics(rights, vhost, exchange, text_str(&keys), read_keys);
 }
 
 /* ---- users ---- */
@@ -275,20 +282,37 @@ static void may_consume(struct rights *rights, const struct topology *topology, 
 		if (strcmp(exchange, EXCHANGE_COMMANDS) == 0 || strcmp(exchange, EXCHANGE_RPC) == 0)
 			continue;
 		add_name(&rights->write, exchange);
-		add_topics(rights, vhost, exchange, text_str(strcmp(exchange, EXCHANGE_EVENTS) == 0 ? &event : &own));
+		add_topics(rights, vhost, exchange, text_str(strcmp(exchange, EXCHANGE_EVENTS) == 0 ? &event : &own),
+			ANYTHING);
 	}
+}
+
+/* Its transient request queue, and to bind that by its own key alone: by another's it would read that one's secrets. */
+static void may_declare_requests(struct rights *rights, const char *service, struct text *read_keys)
+{
+	char name[BROKER_NAME_MAX];
+
+	name_rpc_queue(service, name);
+	add_name(&rights->configure, name);
+	add_name(&rights->write, name);
+	add_name(&rights->read, EXCHANGE_RPC);
+	text_printf(read_keys, "^%s\\.#$", service);
 }
 
 static int add_service(struct definitions *to, const struct member *member, struct error *err)
 {
 	char user[WORD_MAX + sizeof("garrison-")];
 	CLEANUP(rights_release) struct rights rights = { .user = user };
+	CLEANUP(text_release) struct text read_keys = { 0 };
 
 	snprintf(user, sizeof(user), "garrison-%s", member->service);
-	if (topology_find_service(member->service))
+	if (topology_find_service(member->service)) {
 		may_consume(&rights, to->topology, to->vhost, member->service);
-	may_send(&rights, to->vhost, EXCHANGE_RPC, member->calls);
-	may_send(&rights, to->vhost, EXCHANGE_COMMANDS, member->sends);
+		if (to->topology->transient_requests)
+			may_declare_requests(&rights, member->service, &read_keys);
+	}
+	may_send(&rights, to->vhost, EXCHANGE_RPC, member->calls, read_keys.len ? text_str(&read_keys) : ANYTHING);
+	may_send(&rights, to->vhost, EXCHANGE_COMMANDS, member->sends, ANYTHING);
 	return add_user(to, &rights, "", err);
 }
 
@@ -303,8 +327,8 @@ static int add_publisher(struct definitions *to, const struct fleet *fleet, cons
 	for (size_t i = 0; i < fleet->n; i++)
 		if (list_has(fleet->members[i].senders, sender))
 			text_printf(&list, "%s%s", list.len ? "," : "", fleet->members[i].service);
-	may_send(&rights, to->vhost, EXCHANGE_COMMANDS, list.len ? text_str(&list) : "-");
-	may_send(&rights, to->vhost, EXCHANGE_RPC, list.len ? text_str(&list) : "-");
+	may_send(&rights, to->vhost, EXCHANGE_COMMANDS, list.len ? text_str(&list) : "-", ANYTHING);
+	may_send(&rights, to->vhost, EXCHANGE_RPC, list.len ? text_str(&list) : "-", ANYTHING);
 	add_name(&rights.read, EXCHANGE_EVENTS);
 	for (size_t i = 0; i < 3; i++) {
 		struct text *pattern = i == 0 ? &rights.configure : i == 1 ? &rights.write : &rights.read;

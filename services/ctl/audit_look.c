@@ -19,7 +19,7 @@ int audit_open(struct audit_sources *sources, struct invocation *in, struct erro
 
 	if (vhost_of_url(ctl_settings.amqp_url, vhost, err))
 		return -1;
-	sources->topology = topology_new(delays_ms, n_delays);
+	sources->topology = topology_new(ctl_settings.amqp_url, delays_ms, n_delays);
 	sources->management = management_new(ctl_settings.rabbitmq_api_url, vhost, err);
 	sources->kv = sources->management ? stores_cache(err) : NULL;
 	if (!sources->kv)

@@ -11,7 +11,7 @@ int topology_apply_run(struct invocation *in, struct error *err)
 {
 	size_t n_delays;
 	const int64_t *delays_ms = ctl_delays(in, &n_delays);
-	CLEANUP(topology_drop) struct topology *topology = topology_new(delays_ms, n_delays);
+	CLEANUP(topology_drop) struct topology *topology = topology_new(ctl_settings.amqp_url, delays_ms, n_delays);
 	CLEANUP(text_release) struct text problems = { 0 };
 	CLEANUP(text_release) struct text out = { 0 };
 	CLEANUP(bus_drop) struct bus *bus = broker_connect(false, err);

@@ -43,7 +43,7 @@ int topology_check_run(struct invocation *in, struct error *err)
 {
 	size_t n_delays;
 	const int64_t *delays_ms = ctl_delays(in, &n_delays);
-	CLEANUP(topology_drop) struct topology *topology = topology_new(delays_ms, n_delays);
+	CLEANUP(topology_drop) struct topology *topology = topology_new(ctl_settings.amqp_url, delays_ms, n_delays);
 	char vhost[VHOST_MAX];
 	struct differences found;
 

@@ -22,7 +22,7 @@ int topology_users_run(struct invocation *in, struct error *err)
 	const struct users_options *options = in->options;
 	size_t n_delays;
 	const int64_t *delays_ms = ctl_delays(in, &n_delays);
-	CLEANUP(topology_drop) struct topology *topology = topology_new(delays_ms, n_delays);
+	CLEANUP(topology_drop) struct topology *topology = topology_new(ctl_settings.amqp_url, delays_ms, n_delays);
 	CLEANUP(text_release) struct text out = { 0 };
 	char vhost[VHOST_MAX];
 

@@ -5,6 +5,7 @@
 #include "topology/management.h"
 #include "topology/topology.h"
 
+static const char one_broker[] = "amqp://127.0.0.1/";
 static const int64_t delays_ms[] = { 1000, 10000, 1000, 600000 };
 
 static const struct topology_queue *find(const struct topology *topology, const char *name)
@@ -33,7 +34,7 @@ static int64_t number_argument(const struct topology_queue *queue, const char *n
 
 static void every_service_has_every_kind(void)
 {
-	CLEANUP(topology_drop) struct topology *topology = topology_new(delays_ms, ARRAY_LEN(delays_ms));
+	CLEANUP(topology_drop) struct topology *topology = topology_new(one_broker, delays_ms, ARRAY_LEN(delays_ms));
 	char name[BROKER_NAME_MAX];
 
 	/* Two rungs of one delay are one. */
@@ -49,7 +50,7 @@ static void every_service_has_every_kind(void)
 
 static void no_name_comes_twice(void)
 {
-	CLEANUP(topology_drop) struct topology *topology = topology_new(delays_ms, ARRAY_LEN(delays_ms));
+	CLEANUP(topology_drop) struct topology *topology = topology_new(one_broker, delays_ms, ARRAY_LEN(delays_ms));
 
 	for (size_t i = 0; i < topology->n_queues; i++)
 		CHECK(find(topology, topology->queues[i].name) == &topology->queues[i]);
@@ -57,7 +58,7 @@ static void no_name_comes_twice(void)
 
 static void a_rung_leads_back_to_the_commands(void)
 {
-	CLEANUP(topology_drop) struct topology *topology = topology_new(delays_ms, ARRAY_LEN(delays_ms));
+	CLEANUP(topology_drop) struct topology *topology = topology_new(one_broker, delays_ms, ARRAY_LEN(delays_ms));
 	const struct topology_queue *rung = find(topology, "game.tick.retry.10s");
 
 	if (!CHECK(rung))
@@ -73,7 +74,7 @@ static void a_rung_leads_back_to_the_commands(void)
 
 static void nothing_has_a_delivery_limit(void)
 {
-	CLEANUP(topology_drop) struct topology *topology = topology_new(delays_ms, ARRAY_LEN(delays_ms));
+	CLEANUP(topology_drop) struct topology *topology = topology_new(one_broker, delays_ms, ARRAY_LEN(delays_ms));
 
 	for (size_t i = 0; i < topology->n_queues; i++)
 		CHECK_INT(number_argument(&topology->queues[i], "x-delivery-limit"), -1);
@@ -81,7 +82,7 @@ static void nothing_has_a_delivery_limit(void)
 
 static void an_export_holds_the_whole_table(void)
 {
-	CLEANUP(topology_drop) struct topology *topology = topology_new(delays_ms, ARRAY_LEN(delays_ms));
+	CLEANUP(topology_drop) struct topology *topology = topology_new(one_broker, delays_ms, ARRAY_LEN(delays_ms));
 	CLEANUP(text_release) struct text out = { 0 };
 	struct scratch scratch;
 	struct error err;
@@ -101,6 +102,18 @@ static void an_export_holds_the_whole_table(void)
 		CHECK_STR(cJSON_GetObjectItemCaseSensitive(cJSON_GetArrayItem(queues, 0), "vhost")->valuestring, "a/b");
 	}
 	scratch_release(&scratch);
+}
+
+static void request_queues_are_transient_in_a_cluster(void)
+{
+	CLEANUP(topology_drop)
+	struct topology *topology = topology_new("amqp://a:1/,amqp://b:1/", delays_ms, ARRAY_LEN(delays_ms));
+	CLEANUP(topology_drop) struct topology *alone = topology_new(one_broker, delays_ms, ARRAY_LEN(delays_ms));
+
+	for (size_t i = 0; i < topology->n_queues; i++) {
+		CHECK(topology->queues[i].durable == (topology->queues[i].kind != QUEUE_RPC));
+		CHECK(alone->queues[i].durable);
+	}
 }
 
 static void a_vhost_is_read_from_the_url(void)
@@ -142,6 +155,7 @@ static const struct check_test tests[] = {
 	CHECK_TEST(a_rung_leads_back_to_the_commands),
 	CHECK_TEST(nothing_has_a_delivery_limit),
 	CHECK_TEST(an_export_holds_the_whole_table),
+	CHECK_TEST(request_queues_are_transient_in_a_cluster),
 	CHECK_TEST(a_vhost_is_read_from_the_url),
 	CHECK_TEST(a_wrong_escape_is_refused),
 };

@@ -5,6 +5,8 @@
 # -database-url; and what the servers read: rabbitmq-definitions.json, redis.acl, postgresql-passwords.sql.
 #
 #   AMQP_SERVER=host:port/vhost REDIS_SERVER=host:port/db POSTGRES_SERVER=host:port/database    default: compose.yaml's
+#   of several: AMQP_SERVER=host:port/vhost,host:port/vhost REDIS_SERVER=redis+sentinel://host:port,host:port/master/db
+#               POSTGRES_SERVER='host:port,host:port/database?target_session_attrs=read-write'
 #   GARRISONCTL="command"    default: build/bin/garrisonctl, else the one in PATH, else the image garrison-ctl
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd -P)
@@ -44,24 +46,37 @@ else
 	passwords=/passwords
 fi
 
+[[ $redis_server == *://* ]] || redis_server=redis://$redis_server
+
+amqp_url() { # amqp_url USER:PASSWORD@, or nothing
+	local server servers urls=()
+	IFS=, read -ra servers <<<"$amqp_server"
+	for server in "${servers[@]}"; do
+		urls+=("amqp://$1$server")
+	done
+	(IFS=, && echo "${urls[*]}")
+}
+
+redis_url() { echo "${redis_server%%://*}://$1${redis_server#*://}"; }
+
 mapfile -t services < <(sed -n 's/^\([a-z][a-z0-9-]*\) .*/\1/p' "$root/deploy/fleet.list")
 for service in "${services[@]}"; do
 	password=$(password_of "garrison-$service")
-	echo "amqp://garrison-$service:$password@$amqp_server" | put "$service-amqp-url"
-	echo "redis://garrison-$service:$password@$redis_server" | put "$service-redis-url"
+	amqp_url "garrison-$service:$password@" | put "$service-amqp-url"
+	redis_url "garrison-$service:$password@" | put "$service-redis-url"
 	echo "postgresql://garrison-$service:$password@$postgres_server" | put "$service-database-url"
 done
 for user in bot engine operator; do
 	password=$(password_of "garrison-$user")
-	echo "amqp://garrison-$user:$password@$amqp_server" | put "$user-amqp-url"
-	echo "redis://garrison-$user:$password@$redis_server" | put "$user-redis-url"
+	amqp_url "garrison-$user:$password@" | put "$user-amqp-url"
+	redis_url "garrison-$user:$password@" | put "$user-redis-url"
 done
 # The owner of the database: migrations and rights.
 echo "postgresql://garrison:$(password_of owner)@$postgres_server" | put operator-database-url
 password_of owner | put owner-password
 [[ -s $dir/service-token ]] || random_hex | put service-token
 
-"${garrisonctl[@]}" topology users --passwords "$passwords" "AMQP_URL=amqp://$amqp_server" | put rabbitmq-definitions.json
+"${garrisonctl[@]}" topology users --passwords "$passwords" "AMQP_URL=$(amqp_url "")" | put rabbitmq-definitions.json
 while read -r line; do
 	[[ $line != \#* ]] || continue
 	if [[ $line =~ \#@([a-z0-9-]+)@ ]]; then

@@ -94,6 +94,10 @@ class Stack:
             digest.update(file.read_bytes())
         return digest.hexdigest()[:16]
 
+    def redis_servers(self):
+        """All that have users of their own."""
+        return [self.redis]
+
     # Use ------------------------------------------------------------------------------------------------------------
 
     @property

@@ -1,19 +1,17 @@
 """Users of each service's own in all three stores, with just their rights: as deploy/secrets.sh and deploy/access make them."""
 
+import re
 import subprocess
 import tempfile
 from pathlib import Path
-from urllib.parse import urlsplit
-
 import psycopg2
 
 from .servers import ROOT
 
 
 def server_of(url):
-    """host:port/path of a URL."""
-    parts = urlsplit(url)
-    return f"{parts.hostname}:{parts.port}{parts.path}"
+    """What secrets.sh wants of a URL, or of several: without the user, and for a plain one without the scheme."""
+    return re.sub(r"(amqp://|redis://|postgresql://|(?<=://))([^@,/]*@)?", "", url)
 
 
 class Users:
@@ -58,8 +56,8 @@ class Users:
         )
         for line in (self.folder / "redis.acl").read_text().splitlines():
             _, name, *rules = line.split()
-            if name != "default":  # the tests' own
-                stack.redis.execute_command("ACL", "SETUSER", name, "reset", *rules)
+            for server in stack.redis_servers() if name != "default" else ():  # that one is the tests' own
+                server.execute_command("ACL", "SETUSER", name, "reset", *rules)
         with stack._admin_database() as lock, stack.database() as database:  # roles are of all databases
             lock.execute("SELECT pg_advisory_lock(hashtext('roles'))")
             for script in (ROOT / "deploy/access/postgresql.sql", self.folder / "postgresql-passwords.sql"):

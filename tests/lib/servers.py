@@ -15,6 +15,9 @@ SCRIPT = ROOT / "deploy/local/servers.sh"
 class Servers:
     """RabbitMQ, Redis and PostgreSQL in a folder."""
 
+    script = SCRIPT
+    up_within_s = 90
+
     def __init__(self, folder):
         self.folder = Path(folder)
         self._holder = None
@@ -25,7 +28,7 @@ class Servers:
         servers = cls(tempfile.mkdtemp(prefix="garrison-test-", dir="/tmp"))
         os.chmod(servers.folder, 0o755)  # PostgreSQL runs as another user where we are root
         servers._holder = subprocess.Popen(
-            [SCRIPT, "hold", servers.folder],
+            [cls.script, "hold", servers.folder],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             start_new_session=True,
@@ -37,7 +40,7 @@ class Servers:
             assert not self._holder or self._holder.poll() is None, "the servers did not start; see above"
             return (self.folder / "ready").exists()
 
-        wait_for(up, timeout=90, what=f"the servers in {self.folder}")
+        wait_for(up, timeout=self.up_within_s, what=f"the servers in {self.folder}")
         return self
 
     def release(self):
@@ -50,7 +53,7 @@ class Servers:
         return re.search(rf"^export {name}=(\S+)$", (self.folder / "env").read_text(), re.M).group(1)
 
     def _do(self, *words):
-        subprocess.run([SCRIPT, *words], check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        subprocess.run([self.script, *words], check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
     def start(self, *names):
         """Start those that are down; returns when they answer."""

@@ -1,5 +1,6 @@
 #!/bin/bash
-# make test-images: build every image and run the fleet in containers, on the host's network against servers of its own.
+# make test-images: build every image and run the fleet in containers, on the host's network against servers of its own; then all of
+# deploy/compose.yaml by docker-compose, the servers too, on stand-ins for their images (tests/standins/).
 #
 # No image is pulled: debian:bookworm-slim is made by mmdebstrap. The Docker engine is one of this script's own, started by hand in a
 # folder of its own and gone with it. Where there can be none, the script says "skipped" and why, and ends with 0.
@@ -27,7 +28,7 @@ docker=/usr/bin/docker # Debian's, which fits the engine
 
 work=$(mktemp -d /var/tmp/garrison-images-XXXXXX)
 chmod 755 "$work"
-engine_pid='' containers=()
+engine_pid='' containers=() composed=
 
 clean_up() {
 	local status=$?
@@ -39,6 +40,7 @@ clean_up() {
 				"$docker" logs --tail 5 "$container" 2>&1 | cut -c1-400 || true
 			done >&2
 		fi
+		[[ ! $composed ]] || compose_down "$status" || true
 		((${#containers[@]} == 0)) || "$docker" rm -f "${containers[@]}" >/dev/null 2>&1 || true
 	fi
 	[[ ! -e $work/stack ]] || deploy/local/servers.sh remove "$work/stack" || true
@@ -85,17 +87,18 @@ make_base() {
 # Images --------------------------------------------------------------------------------------------------------------
 
 mapfile -t services < <(sed -n 's/^\([a-z][a-z0-9-]*\) .*/\1/p' deploy/fleet.list)
-declare -A memory=()
-while read -r name _ _ _ limit _; do
-	memory[$name]=$limit
+declare -A memory=() replicas=()
+while read -r name n _ _ limit _; do
+	memory[$name]=$limit replicas[$name]=$n
 done < <(grep -v '^#' deploy/fleet.list)
 version=$(git describe --always --dirty 2>/dev/null || echo unknown)
+epoch=$(git log -1 --format=%ct 2>/dev/null || echo 0)
 
 build_image() { # build_image NAME
 	local bytes
 	"$docker" build --network host -f deploy/Dockerfile --target "$1" -t "garrison-$1" --build-arg VERSION="$version" \
 		--build-arg REVISION="$(git rev-parse HEAD 2>/dev/null || echo unknown)" \
-		--build-arg SOURCE_DATE_EPOCH="$(git log -1 --format=%ct 2>/dev/null || echo 0)" . >"$work/build.log" 2>&1 ||
+		--build-arg SOURCE_DATE_EPOCH="$epoch" . >"$work/build.log" 2>&1 ||
 		fail "image $1: $(tail -n 20 "$work/build.log")"
 	bytes=$(inspect "garrison-$1" '{{.Size}}')
 	((bytes <= max_image_bytes)) || fail "image $1 has $bytes bytes"
@@ -106,7 +109,16 @@ build_image() { # build_image NAME
 		fail "image $1 holds a shell"
 	fi
 	[[ $("$docker" run --rm --network none "garrison-$1" --version) == *" $version" ]] || fail "image $1 does not run"
+	check_time "$1"
 	say "image garrison-$1: $((bytes / 1000000)) MB"
+}
+
+check_time() { # the binary bears the time of the source
+	local container listed
+	container=$("$docker" create "garrison-$1")
+	listed=$("$docker" export "$container" | tar -tv --utc --full-time --wildcards 'usr/bin/garrison*')
+	"$docker" rm "$container" >/dev/null
+	[[ $listed == *" $(date -u -d "@$epoch" '+%Y-%m-%d %H:%M:%S') "* ]] || fail "image $1 does not bear the source's time: $listed"
 }
 
 inspect() { "$docker" inspect -f "$2" "$1"; }
@@ -234,6 +246,83 @@ wait_for_sessions() {
 	fail "only $(count_sessions) of $1 commands were done"
 }
 
+# Compose: the file as it is but for "name:", which docker-compose 1 does not know --------------------------------------
+
+compose() {
+	(cd "$work/compose" && docker-compose -p garrison -f compose.yaml "$@")
+}
+
+compose_down() {
+	if (($1)); then
+		compose ps || true
+		compose logs --no-color --tail 5 2>&1 | cut -c1-300 || true
+	fi >&2
+	compose down -v --timeout 5 >/dev/null 2>&1
+}
+
+prepare_compose() {
+	local server
+	for server in rabbitmq redis postgres; do
+		"$docker" build --network host --target "$server" -t "standin-$server" tests/standins >"$work/build.log" 2>&1 ||
+			fail "stand-in for $server: $(tail -n 20 "$work/build.log")"
+	done
+	mkdir "$work/compose"
+	cp -r deploy/access "$work/compose/"
+	sed '/^name:/d' deploy/compose.yaml >"$work/compose/compose.yaml"
+	GARRISONCTL="$PWD/build/bin/garrisonctl" deploy/secrets.sh "$work/compose/secrets" >/dev/null
+	export RABBITMQ_IMAGE=standin-rabbitmq REDIS_IMAGE=standin-redis POSTGRES_IMAGE=standin-postgres
+	take_port
+	export GATEWAY_PORTS=127.0.0.1:$port-$((port + 7))
+}
+
+ask_composed() { # ask_composed METHOD PATH [BODY]
+	curl -s --noproxy '*' -m 5 -X "$1" -H "Authorization: Bearer $(<"$work/compose/secrets/service-token")" \
+		-H 'Content-Type: application/json' "http://$composed_gateway$2" ${3:+-d "$3"}
+}
+
+wait_for_composed() { # wait_for_composed TEXT METHOD PATH [BODY]: until the answer holds the text
+	local wanted=$1 i answer
+	shift
+	for ((i = 0; i < 300; i++)); do
+		answer=$(ask_composed "$@" || true)
+		[[ $answer == *"$wanted"* ]] && return
+		sleep 0.2
+	done
+	fail "compose: $* is answered by: $answer"
+}
+
+healthy_composed() { # healthy_composed SERVICE N: until so many containers of it are healthy
+	local i
+	for ((i = 0; i < 300; i++)); do
+		(($("$docker" ps -q --filter "label=com.docker.compose.service=$1" --filter health=healthy | wc -l) == $2)) && return
+		sleep 0.2
+	done
+	fail "compose: there are not $2 healthy containers of $1"
+}
+
+run_composed() {
+	local service
+	composed=yes
+	compose up -d --no-build >"$work/compose.log" 2>&1 || fail "compose up: $(tail -n 5 "$work/compose.log")"
+	for service in rabbitmq redis postgres "${services[@]}"; do
+		healthy_composed "$service" "${replicas[$service]:-1}"
+	done
+	composed_gateway=$(compose port gateway 8080)
+	say "compose: all of it is up and healthy"
+	compose exec -T postgres psql -qX -U garrison -c "INSERT INTO characters (id, name) VALUES (1, 'Mira')"
+	wait_for_composed '"started":true' POST /system/tick/auto-session/start '{"player_id":1,"active_category":"trade"}'
+	wait_for_composed '"active":false' GET '/arena/queue/status?char_id=1'
+	wait_for_composed account_id POST /auth/register '{"login":"mira","password":"correct horse"}'
+	wait_for_composed '"items":[]' POST '/commands/combat-settlement/assemble_belt?wait=3000' '{"char_id":1}'
+	wait_for_composed '"state":"idle"' POST '/commands/state-backup/restore_full_state?wait=3000' '{"char_id":1}'
+	say "compose: each service answered through the gateway"
+	compose up -d --no-build --scale tick=3 >"$work/compose.log" 2>&1 || fail "compose --scale: $(tail -n 5 "$work/compose.log")"
+	healthy_composed tick 3
+	say "compose: --scale tick=3"
+	compose_down 0 || fail "compose down"
+	composed=
+}
+
 say "starting a Docker engine in $work"
 start_engine
 say "making debian:bookworm-slim"
@@ -254,4 +343,10 @@ start_container tick 3
 wait_until_healthy garrison-tick-2 garrison-tick-3
 say "tick runs three times"
 stop_one_under_load
+if command -v docker-compose >/dev/null; then
+	prepare_compose
+	run_composed
+else
+	say "compose: skipped, there is no docker-compose"
+fi
 say "ok"

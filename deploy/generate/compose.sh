@@ -93,9 +93,10 @@ compose_head() {
 		    hostname: rabbitmq # the node's name, and with it its data, goes by this
 		    restart: unless-stopped
 		    stop_grace_period: 60s
-		    configs: [{source: rabbitmq.conf, target: /etc/rabbitmq/conf.d/90-garrison.conf}]
 		    secrets: [{source: rabbitmq-definitions.json, target: /run/secrets/rabbitmq-definitions.json}]
-		    volumes: [rabbitmq:/var/lib/rabbitmq]
+		    volumes:
+		      - rabbitmq:/var/lib/rabbitmq
+		      - ./access/rabbitmq.conf:/etc/rabbitmq/conf.d/90-garrison.conf:ro
 		    logging: *logging
 		    deploy: {resources: {limits: {memory: 2G}}}
 		    healthcheck:
@@ -155,7 +156,7 @@ compose_head() {
 		    restart: on-failure
 		    entrypoint: [sh, -c, "exec psql -qX -v ON_ERROR_STOP=1 \"\$\$(cat /run/secrets/operator-database-url)\"
 		      -f /run/garrison/postgresql.sql -f /run/secrets/postgresql-passwords.sql"]
-		    configs: [{source: postgresql.sql, target: /run/garrison/postgresql.sql}]
+		    volumes: ["./access/postgresql.sql:/run/garrison/postgresql.sql:ro"]
 		    secrets: [operator-database-url, postgresql-passwords.sql]
 		    depends_on: {migrate: {condition: service_completed_successfully}}
 
@@ -182,10 +183,6 @@ compose_head() {
 		  rabbitmq:
 		  redis:
 		  postgres:
-
-		configs:
-		  rabbitmq.conf: {file: ./access/rabbitmq.conf}
-		  postgresql.sql: {file: ./access/postgresql.sql}
 
 		secrets:
 	END

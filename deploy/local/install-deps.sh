@@ -24,7 +24,7 @@ peers_packages=(
 	python3-celery python3-aio-pika python3-asyncpg python3-sqlalchemy python3-fastapi python3-uvicorn
 	python3-uvloop python3-httptools python3-hiredis python3-ujson
 )
-images_packages=(docker.io mmdebstrap python3 python3-pika)
+images_packages=(docker.io docker-compose mmdebstrap python3 python3-pika)
 
 wanted=("${run_packages[@]}")
 case ${1:-run} in

@@ -50,6 +50,19 @@ static const struct pg_statement start_sessions = {
 	" ON CONFLICT (player_id) DO NOTHING RETURNING player_id",
 };
 
+/*
+ * A start that had to wait for somebody who was just ending the session looked at the ends before that one was there, and put in what
+ * is over: a delivery that comes again while the delete behind it is at work. This statement sees what has been committed since.
+ */
+static const struct pg_statement undo_late_starts = {
+	"tick_undo_late_starts",
+	"DELETE FROM auto_sessions s USING (SELECT u.id, nullif(u.first_at, 'epoch') AS first_at,"
+	"  hashtextextended(u.key, 0) AS key FROM unnest($1, $2, $3) AS u (id, first_at, key)) d, auto_session_ends e"
+	" WHERE s.player_id = d.id AND e.player_id = d.id AND s.started_at = date_trunc('milliseconds', now())"
+	" AND s.start_key IS NOT DISTINCT FROM d.key AND s.requested_at IS NOT DISTINCT FROM d.first_at"
+	" AND (e.ended_at > d.first_at OR e.start_key = d.key) RETURNING s.player_id",
+};
+
 static const struct pg_statement end_sessions = {
 	"tick_end_sessions",
 	"WITH d AS (SELECT u.id, u.first_at, u.key"
@@ -127,10 +140,9 @@ static void add_texts(struct pg_params *params, const struct session_request *re
 	pg_add_text_array(params, texts, n);
 }
 
-/* Sets flags[i] where request i's player is among the rows. */
-static void mark(const struct pg_rows *rows, const struct session_request *requests, size_t n, bool *flags)
+/* Sets flags[i] to the value where request i's player is among the rows. */
+static void mark(const struct pg_rows *rows, const struct session_request *requests, size_t n, bool value, bool *flags)
 {
-	memset(flags, 0, n * sizeof(*flags));
 	for (int row = 0; row < rows->n; row++) {
 		int64_t id = pg_int(rows, row, 0);
 		size_t low = 0, high = n;
@@ -143,7 +155,7 @@ static void mark(const struct pg_rows *rows, const struct session_request *reque
 			else
 				high = middle;
 		}
-		flags[low] = true;
+		flags[low] = value;
 	}
 }
 
@@ -193,7 +205,17 @@ static void queue_start(struct pg *pg, const struct session_request *requests, s
 	pg_queue(pg, &start_sessions, &params);
 }
 
-static void release_rows(struct pg_rows (*rows)[3])
+static void queue_undo(struct pg *pg, const struct session_request *requests, size_t n)
+{
+	struct pg_params params = { 0 };
+
+	add_player_ids(&params, requests, n);
+	add_first_at(&params, requests, n);
+	add_texts(&params, requests, n, false);
+	pg_queue(pg, &undo_late_starts, &params);
+}
+
+static void release_rows(struct pg_rows (*rows)[4])
 {
 	for (size_t i = 0; i < ARRAY_LEN(*rows); i++)
 		pg_rows_release(&(*rows)[i]);
@@ -203,19 +225,22 @@ int session_start(struct pg *pg, const struct session_request *requests, size_t 
 	struct session_view *views, struct error *err)
 {
 	CLEANUP(release_memory) int64_t *ids = must_alloc(n * sizeof(*ids));
-	CLEANUP(release_rows) struct pg_rows results[3] = { 0 };
+	CLEANUP(release_rows) struct pg_rows results[4] = { 0 };
 
 	for (size_t i = 0; i < n; i++)
 		ids[i] = requests[i].player_id;
 	/* One sync is one transaction; each statement sees what others have committed before it. */
 	session_queue_expiry(pg, ids, n);
 	queue_start(pg, requests, n);
+	queue_undo(pg, requests, n);
 	queue_view(pg, ids, n);
 	if (pg_sync(pg, results, ARRAY_LEN(results), err))
 		return -1;
-	mark(&results[1], requests, n, started);
+	memset(started, 0, n * sizeof(*started));
+	mark(&results[1], requests, n, true, started);
+	mark(&results[2], requests, n, false, started);
 	for (size_t i = 0; i < n; i++)
-		read_view(&results[2], (int)i, ids[i], &views[i]);
+		read_view(&results[3], (int)i, ids[i], &views[i]);
 	return 0;
 }
 
@@ -230,7 +255,8 @@ int session_end(struct pg *pg, const struct session_request *requests, size_t n,
 	add_texts(&params, requests, n, false);
 	if (pg_query(pg, &end_sessions, &params, &rows, err))
 		return -1;
-	mark(&rows, requests, n, deleted);
+	memset(deleted, 0, n * sizeof(*deleted));
+	mark(&rows, requests, n, true, deleted);
 	return 0;
 }
 

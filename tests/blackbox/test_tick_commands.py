@@ -220,6 +220,28 @@ def test_a_start_delivered_again_after_the_end_of_its_session_does_nothing(worke
     assert tick.start(hero, message_id=str(uuid.uuid4())).result["started"] is True
 
 
+def test_a_start_delivered_again_while_its_session_is_being_ended_does_nothing(worker, tick, amqp, stack):
+    """The end is not committed yet when the start looks for it; it waits for the session's row, which then is gone."""
+    hero = tick.character()
+    message_id = str(uuid.uuid4())
+    assert tick.start(hero, message_id=message_id).result["started"] is True
+    other = stack.database()
+    other.autocommit = False
+    with other.cursor() as cursor:
+        cursor.execute("DELETE FROM auto_sessions WHERE player_id = %s RETURNING start_key", (hero,))
+        cursor.execute("INSERT INTO auto_session_ends (player_id, ended_at, start_key) VALUES (%s, now(), %s)",
+                       (hero, cursor.fetchone()[0]))  # fmt: skip
+    again = amqp.request(
+        "tick.start_auto_session", {"player_id": hero, "active_category": "trade"}, message_id=message_id
+    )
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND wait_event_type = 'Lock'"
+    wait_for(lambda: tick.value(waits, stack.name) == 1)
+    other.commit()
+    other.close()
+    assert amqp.requests.wait(again, 10).result == {"started": False, "session": None}
+    assert tick.status(hero).result == {"active": False, "session": None}
+
+
 def test_a_delete_delivered_again_after_a_new_start_does_nothing(worker, tick):
     hero = tick.character()
     message_id = str(uuid.uuid4())

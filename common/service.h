@@ -23,11 +23,12 @@ struct command {
 	handle_fn *handle;
 	handle_batch_fn *handle_batch; /* instead of .handle */
 	size_t batch_max;	       /* calls in one batch */
-	enum lane lanes;	       /* 0 means LANE_BOTH */
-	int64_t timeout_ms;	       /* soft deadline; 0 means COMMAND_PROCESSING_TIMEOUT */
-	int max_attempts;	       /* 0 means MAX_ATTEMPTS */
-	size_t body_max;	       /* bytes; 0 means 1 MiB */
-	bool digest;		       /* the handler wants call->digest */
+	size_t running_max; /* threads at it at a time; 0: all. With 1, a batch is what came during the last */
+	enum lane lanes;    /* 0 means LANE_BOTH */
+	int64_t timeout_ms; /* soft deadline; 0 means COMMAND_PROCESSING_TIMEOUT */
+	int max_attempts;   /* 0 means MAX_ATTEMPTS */
+	size_t body_max;    /* bytes; 0 means 1 MiB */
+	bool digest;	    /* the handler wants call->digest */
 };
 
 /*

@@ -54,32 +54,38 @@ const char *workers_stuck(struct workers *workers)
 
 /* ---- jobs ---- */
 
-static size_t queue_of(const struct workers *workers, const struct job *job)
+static struct job_queue *queue_of(struct workers *workers, const struct job *job)
 {
-	return job->command ? (size_t)(job->command - workers->service->commands) : workers->n_queues - 1;
+	return &workers->queues[job->command ? (size_t)(job->command - workers->service->commands)
+					     : workers->n_queues - 1];
+}
+
+static bool is_ready(const struct job_queue *queue)
+{
+	return queue->head && queue->running < queue->running_max;
 }
 
 void workers_add(struct workers *workers, struct job *job)
 {
-	struct job_queue *queue = &workers->queues[queue_of(workers, job)];
+	struct job_queue *queue = queue_of(workers, job);
 
 	job->next = NULL;
 	pthread_mutex_lock(&workers->mutex);
 	*queue->tail = job;
 	queue->tail = &job->next;
-	workers->queued++;
-	pthread_cond_signal(&workers->work);
+	/* Else whoever runs this command will look again. */
+	if (is_ready(queue))
+		pthread_cond_signal(&workers->work);
 	pthread_mutex_unlock(&workers->mutex);
 }
 
-static struct job *pop(struct workers *workers, struct job_queue *queue)
+static struct job *pop(struct job_queue *queue)
 {
 	struct job *job = queue->head;
 
 	queue->head = job->next;
 	if (!queue->head)
 		queue->tail = &queue->head;
-	workers->queued--;
 	job->next = NULL;
 	return job;
 }
@@ -91,7 +97,7 @@ struct job *workers_take_back(struct workers *workers)
 	pthread_mutex_lock(&workers->mutex);
 	for (size_t i = 0; i < workers->n_queues; i++)
 		while (workers->queues[i].head) {
-			*tail = pop(workers, &workers->queues[i]);
+			*tail = pop(&workers->queues[i]);
 			tail = &(*tail)->next;
 		}
 	pthread_mutex_unlock(&workers->mutex);
@@ -108,23 +114,35 @@ size_t workers_busy(struct workers *workers)
 	return busy;
 }
 
-/* Commands take turns, so that a flood of one does not starve the others. With the mutex held; there is a job. */
-static struct job *take_jobs(struct workers *workers, size_t *n)
+/* Commands take turns, so that a flood of one does not starve the others. With the mutex held; NULL when none is ready. */
+static struct job_queue *next_ready(struct workers *workers)
 {
-	struct job_queue *queue;
-	struct job *list = NULL, **tail = &list;
-	size_t max;
+	for (size_t i = 0; i < workers->n_queues; i++) {
+		struct job_queue *queue = &workers->queues[(workers->next_queue + i) % workers->n_queues];
 
-	do {
-		queue = &workers->queues[workers->next_queue];
-		workers->next_queue = (workers->next_queue + 1) % workers->n_queues;
-	} while (!queue->head);
-	max = queue->head->command && queue->head->command->handle_batch ? queue->head->command->batch_max : 1;
+		if (is_ready(queue))
+			return queue;
+	}
+	return NULL;
+}
+
+/* With the mutex held. */
+static struct job *take_jobs(struct workers *workers, struct job_queue *queue, size_t *n)
+{
+	const struct command *command = queue->head->command;
+	size_t max = command && command->handle_batch ? command->batch_max : 1;
+	struct job *list = NULL, **tail = &list;
+
 	for (*n = 0; *n < max && queue->head; (*n)++) {
-		*tail = pop(workers, queue);
+		*tail = pop(queue);
 		tail = &(*tail)->next;
 	}
+	workers->next_queue = (size_t)(queue - workers->queues + 1) % workers->n_queues;
 	workers->busy += *n;
+	queue->running++;
+	/* A queue that was at its limit woke nobody for what was added to it. */
+	if (next_ready(workers))
+		pthread_cond_signal(&workers->work);
 	return list;
 }
 
@@ -201,25 +219,27 @@ static void *jobs_main(void *arg)
 {
 	struct thread *thread = arg;
 	struct workers *workers = thread->workers;
+	struct job_queue *queue;
 
 	pthread_mutex_lock(&workers->mutex);
 	for (;;) {
 		if (workers->probe_wanted && !workers->probing) {
 			thread_probe(thread);
-		} else if (workers->queued) {
+		} else if ((queue = next_ready(workers))) {
 			size_t n;
-			struct job *list = take_jobs(workers, &n);
+			struct job *list = take_jobs(workers, queue, &n);
 
 			pthread_mutex_unlock(&workers->mutex);
 			run_jobs(thread, list, n);
 			pthread_mutex_lock(&workers->mutex);
+			queue->running--;
 		} else if (workers->stopping) {
 			break;
 		} else {
 			pthread_mutex_unlock(&workers->mutex);
 			log_flush();
 			pthread_mutex_lock(&workers->mutex);
-			if (!workers->queued && !workers->stopping && !workers->probe_wanted)
+			if (!next_ready(workers) && !workers->stopping && !workers->probe_wanted)
 				pthread_cond_wait(&workers->work, &workers->mutex);
 		}
 	}
@@ -267,8 +287,12 @@ struct workers *workers_start(const struct service *service, const struct job_si
 	workers->sink = sink;
 	workers->n_queues = service->n_commands + 1;
 	workers->queues = must_zalloc(workers->n_queues * sizeof(*workers->queues));
-	for (size_t i = 0; i < workers->n_queues; i++)
-		workers->queues[i].tail = &workers->queues[i].head;
+	for (size_t i = 0; i < workers->n_queues; i++) {
+		size_t max = i < service->n_commands ? service->commands[i].running_max : 0;
+
+		workers->queues[i] = (struct job_queue){ .tail = &workers->queues[i].head,
+			.running_max = max ? max : SIZE_MAX };
+	}
 	pthread_mutex_init(&workers->mutex, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);

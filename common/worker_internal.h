@@ -24,6 +24,8 @@ struct thread {
 
 struct job_queue {
 	struct job *head, **tail;
+	size_t running; /* threads at work on this command */
+	size_t running_max;
 };
 
 struct workers {
@@ -36,7 +38,7 @@ struct workers {
 	pthread_cond_t work;	   /* for threads that take jobs */
 	pthread_cond_t timer_tick; /* for timers' threads */
 	struct job_queue *queues;  /* one a command, the last for unknown names */
-	size_t n_queues, next_queue, queued;
+	size_t n_queues, next_queue;
 	size_t busy;
 	bool stopping, timers_run, timers_stop;
 	unsigned down, suspected; /* masks of 1 << enum store */

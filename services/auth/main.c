@@ -25,7 +25,7 @@ static const struct command commands[] = {
 	COMMAND(auth_logout, "logout", .lanes = LANE_RPC, .help = "Revoke a login, or all of an account"),
 	COMMAND(auth_change_password, "change_password", .lanes = LANE_RPC,
 		.help = "Set another password, and revoke the account's other logins"),
-	COMMAND(auth_validate_token, "validate_token", .lanes = LANE_RPC, .batch_max = 256,
+	COMMAND(auth_validate_token, "validate_token", .lanes = LANE_RPC, .batch_max = 256, .running_max = 1,
 		.help = "Is an access token honoured now"),
 };
 

@@ -8,11 +8,14 @@
 #include "services/tick/tick_metrics.h"
 #include "services/tick/tick_settings.h"
 
+/* Each by one thread: what comes during a commit makes the next batch, and costs the database less than many small ones. */
 static const struct command commands[] = {
-	COMMAND(start_auto_session, "start_auto_session", .batch_max = 64,
+	COMMAND(start_auto_session, "start_auto_session", .batch_max = 64, .running_max = 1,
 		.help = "Begin an auto-session, unless one is active"),
-	COMMAND(delete_auto_session, "delete_auto_session", .batch_max = 64, .help = "End an auto-session"),
-	COMMAND(get_auto_session_status, "get_auto_session_status", .batch_max = 64, .help = "Look at an auto-session"),
+	COMMAND(delete_auto_session, "delete_auto_session", .batch_max = 64, .running_max = 1,
+		.help = "End an auto-session"),
+	COMMAND(get_auto_session_status, "get_auto_session_status", .batch_max = 64, .running_max = 1,
+		.help = "Look at an auto-session"),
 };
 
 static const struct timer timers[] = {

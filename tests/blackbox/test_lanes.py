@@ -250,6 +250,17 @@ def test_a_request_that_expires_behind_slow_ones_is_not_served(stack, fixture_se
     assert effects(redis) == ["fresh"]
 
 
+def test_a_flood_of_a_command_that_runs_one_at_a_time_leaves_the_threads_to_the_others(stack, fixture_service, fleet, amqp):
+    fleet.start("fixture", max_concurrent_tasks=2)
+    began = time.monotonic()
+    dozing = [amqp.request("fixture.doze", {"ms": 200}) for _ in range(5)]
+    assert amqp.call("fixture.echo", {"text": "beside them"}).ok
+    assert time.monotonic() - began < 0.9  # by no means after them
+    for request in dozing:
+        assert amqp.requests.wait(request, 5).ok
+    assert time.monotonic() - began >= 1.0  # one after the other
+
+
 def test_a_request_whose_worker_died_is_answered_unavailable_and_not_run_again(stack, fixture_service, fleet, amqp, redis):
     redis.delete(EFFECTS)
     first = fleet.start("fixture", max_concurrent_tasks=1)

@@ -11,6 +11,11 @@
 	"($1 > 0 AND s.started_at + $1 * interval '1 ms' <= now()"                                                     \
 	" AND s.next_tick_at > s.started_at + $1 * interval '1 ms')"
 
+/* What read_session() takes; player_id is null where there is none. */
+#define SESSION_COLUMNS                                                                                                \
+	"s.player_id, s.active_category, s.started_at, s.last_tick_at, s.next_tick_at, s.ticks, s.total_xp,"           \
+	" s.total_gold, s.total_items"
+
 /* What a session gave is kept when it ends, in sum with those before it: so a character's xp and gold can be accounted for. */
 #define ADD_UP                                                                                                         \
 	"ticks = e.ticks + excluded.ticks, total_xp = e.total_xp + excluded.total_xp,"                                 \
@@ -38,7 +43,7 @@ const struct schema auto_session_schema = SCHEMA(struct auto_session, session_fi
 
 static const struct pg_statement start_sessions = {
 	"tick_start_sessions",
-	"INSERT INTO auto_sessions"
+	"INSERT INTO auto_sessions AS s"
 	" (player_id, active_category, started_at, last_tick_at, next_tick_at, requested_at, start_key)"
 	" SELECT d.id, d.category, t.now, t.now, t.now + $5 * interval '1 ms', d.first_at, d.key"
 	" FROM (SELECT u.id, u.category, nullif(u.first_at, 'epoch') AS first_at, hashtextextended(u.key, 0) AS key"
@@ -47,7 +52,7 @@ static const struct pg_statement start_sessions = {
 	" CROSS JOIN (SELECT date_trunc('milliseconds', now()) AS now) t"
 	" LEFT JOIN auto_session_ends e ON e.player_id = d.id"
 	" WHERE (e.ended_at > d.first_at) IS NOT TRUE AND (e.start_key = d.key) IS NOT TRUE"
-	" ON CONFLICT (player_id) DO NOTHING RETURNING player_id",
+	" ON CONFLICT (player_id) DO NOTHING RETURNING " SESSION_COLUMNS,
 };
 
 /*
@@ -96,9 +101,7 @@ static const struct pg_statement expire_sessions = {
 
 static const struct pg_statement view_sessions = {
 	"tick_view_sessions",
-	"SELECT c.id IS NOT NULL, s.player_id IS NOT NULL, s.active_category,"
-	" s.started_at, s.last_tick_at, s.next_tick_at, s.ticks, s.total_xp, s.total_gold, s.total_items"
-	" FROM unnest($2) WITH ORDINALITY AS d (id, place)"
+	"SELECT c.id IS NOT NULL, " SESSION_COLUMNS " FROM unnest($2) WITH ORDINALITY AS d (id, place)"
 	" LEFT JOIN characters c ON c.id = d.id"
 	" LEFT JOIN auto_sessions s ON s.player_id = d.id AND NOT " IS_OVER " ORDER BY d.place",
 };
@@ -140,39 +143,51 @@ static void add_texts(struct pg_params *params, const struct session_request *re
 	pg_add_text_array(params, texts, n);
 }
 
-/* Sets flags[i] to the value where request i's player is among the rows. */
-static void mark(const struct pg_rows *rows, const struct session_request *requests, size_t n, bool value, bool *flags)
+/* Whose request a row's first column names. */
+static size_t request_of(const struct pg_rows *rows, int row, const struct session_request *requests, size_t n)
 {
-	for (int row = 0; row < rows->n; row++) {
-		int64_t id = pg_int(rows, row, 0);
-		size_t low = 0, high = n;
+	int64_t id = pg_int(rows, row, 0);
+	size_t low = 0, high = n;
 
-		while (low < high) {
-			size_t middle = low + (high - low) / 2;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
 
-			if (requests[middle].player_id < id)
-				low = middle + 1;
-			else
-				high = middle;
-		}
-		flags[low] = value;
+		if (requests[middle].player_id < id)
+			low = middle + 1;
+		else
+			high = middle;
 	}
+	return low;
 }
 
-static void read_view(const struct pg_rows *rows, int row, int64_t player_id, struct session_view *view)
+/* Sets flags[i] where request i's player is among the rows. */
+static void mark(const struct pg_rows *rows, const struct session_request *requests, size_t n, bool *flags)
 {
-	*view = (struct session_view){ .known = pg_bool(rows, row, 0), .active = pg_bool(rows, row, 1) };
-	if (!view->active)
-		return;
-	view->session = (struct auto_session){
-		.player_id = player_id,
-		.active_category = category_by_name(pg_text(rows, row, 2, NULL)),
-		.started_at.us = pg_timestamptz(rows, row, 3),
-		.last_tick_at.us = pg_timestamptz(rows, row, 4),
-		.next_tick_at.us = pg_timestamptz(rows, row, 5),
-		.ticks = pg_int(rows, row, 6),
-		.totals = { pg_int(rows, row, 7), pg_int(rows, row, 8), pg_int(rows, row, 9) },
+	memset(flags, 0, n * sizeof(*flags));
+	for (int row = 0; row < rows->n; row++)
+		flags[request_of(rows, row, requests, n)] = true;
+}
+
+/* SESSION_COLUMNS, the first of them at column. */
+static struct auto_session read_session(const struct pg_rows *rows, int row, int column)
+{
+	return (struct auto_session){
+		.player_id = pg_int(rows, row, column),
+		.active_category = category_by_name(pg_text(rows, row, column + 1, NULL)),
+		.started_at.us = pg_timestamptz(rows, row, column + 2),
+		.last_tick_at.us = pg_timestamptz(rows, row, column + 3),
+		.next_tick_at.us = pg_timestamptz(rows, row, column + 4),
+		.ticks = pg_int(rows, row, column + 5),
+		.totals = { pg_int(rows, row, column + 6), pg_int(rows, row, column + 7),
+			pg_int(rows, row, column + 8) },
 	};
+}
+
+static void read_view(const struct pg_rows *rows, int row, struct session_view *view)
+{
+	*view = (struct session_view){ .known = pg_bool(rows, row, 0), .active = !pg_is_null(rows, row, 1) };
+	if (view->active)
+		view->session = read_session(rows, row, 1);
 }
 
 void session_queue_expiry(struct pg *pg, const int64_t *player_ids, size_t n)
@@ -205,42 +220,61 @@ static void queue_start(struct pg *pg, const struct session_request *requests, s
 	pg_queue(pg, &start_sessions, &params);
 }
 
-static void queue_undo(struct pg *pg, const struct session_request *requests, size_t n)
-{
-	struct pg_params params = { 0 };
-
-	add_player_ids(&params, requests, n);
-	add_first_at(&params, requests, n);
-	add_texts(&params, requests, n, false);
-	pg_queue(pg, &undo_late_starts, &params);
-}
-
-static void release_rows(struct pg_rows (*rows)[4])
+static void release_rows(struct pg_rows (*rows)[3])
 {
 	for (size_t i = 0; i < ARRAY_LEN(*rows); i++)
 		pg_rows_release(&(*rows)[i]);
 }
 
-int session_start(struct pg *pg, const struct session_request *requests, size_t n, bool *started,
-	struct session_view *views, struct error *err)
+static bool queue_expiry_of_requests(struct pg *pg, const struct session_request *requests, size_t n)
 {
 	CLEANUP(release_memory) int64_t *ids = must_alloc(n * sizeof(*ids));
-	CLEANUP(release_rows) struct pg_rows results[4] = { 0 };
 
+	if (tick_settings.auto_session_max_ms == 0)
+		return false;
 	for (size_t i = 0; i < n; i++)
 		ids[i] = requests[i].player_id;
-	/* One sync is one transaction; each statement sees what others have committed before it. */
 	session_queue_expiry(pg, ids, n);
+	return true;
+}
+
+/* Only what may have come before can be late. */
+static bool queue_undo(struct pg *pg, const struct session_request *requests, size_t n)
+{
+	struct pg_params params = { 0 };
+	size_t fresh = 0;
+
+	while (fresh < n && !requests[fresh].message_id && !requests[fresh].first_at_us)
+		fresh++;
+	if (fresh == n)
+		return false;
+	add_player_ids(&params, requests, n);
+	add_first_at(&params, requests, n);
+	add_texts(&params, requests, n, false);
+	pg_queue(pg, &undo_late_starts, &params);
+	return true;
+}
+
+int session_start(
+	struct pg *pg, const struct session_request *requests, size_t n, struct session_view *views, struct error *err)
+{
+	CLEANUP(release_rows) struct pg_rows results[3] = { 0 };
+	const struct pg_rows *begun = results, *undone;
+	bool undo;
+
+	/* One sync is one transaction; each statement sees what others have committed before it. */
+	begun += queue_expiry_of_requests(pg, requests, n);
 	queue_start(pg, requests, n);
-	queue_undo(pg, requests, n);
-	queue_view(pg, ids, n);
-	if (pg_sync(pg, results, ARRAY_LEN(results), err))
+	undo = queue_undo(pg, requests, n);
+	undone = begun + 1;
+	if (pg_sync(pg, results, (size_t)(undone - results) + undo, err))
 		return -1;
-	memset(started, 0, n * sizeof(*started));
-	mark(&results[1], requests, n, true, started);
-	mark(&results[2], requests, n, false, started);
-	for (size_t i = 0; i < n; i++)
-		read_view(&results[3], (int)i, ids[i], &views[i]);
+	memset(views, 0, n * sizeof(*views));
+	for (int row = 0; row < begun->n; row++)
+		views[request_of(begun, row, requests, n)] = (struct session_view){ true, true,
+			read_session(begun, row, 0) };
+	for (int row = 0; undo && row < undone->n; row++)
+		views[request_of(undone, row, requests, n)] = (struct session_view){ 0 };
 	return 0;
 }
 
@@ -255,8 +289,7 @@ int session_end(struct pg *pg, const struct session_request *requests, size_t n,
 	add_texts(&params, requests, n, false);
 	if (pg_query(pg, &end_sessions, &params, &rows, err))
 		return -1;
-	memset(deleted, 0, n * sizeof(*deleted));
-	mark(&rows, requests, n, true, deleted);
+	mark(&rows, requests, n, deleted);
 	return 0;
 }
 
@@ -268,6 +301,6 @@ int session_view(struct pg *pg, const int64_t *player_ids, size_t n, struct sess
 	if (pg_sync(pg, &rows, 1, err))
 		return -1;
 	for (size_t i = 0; i < n; i++)
-		read_view(&rows, (int)i, player_ids[i], &views[i]);
+		read_view(&rows, (int)i, &views[i]);
 	return 0;
 }

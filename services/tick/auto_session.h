@@ -44,11 +44,12 @@ struct session_view {
 struct session_request session_request_of(const struct call *call, int64_t player_id, const char *category);
 
 /*
- * Begins a session for every known player who has none, and views all of them afterwards. started[i] says whether request i's was
- * begun; not so for a retried start that is older than the session's last end, nor for one that began a session which has ended since.
+ * Begins a session for every known player who has none. views[i] is of request i's session where it was begun, else empty: one was
+ * active already, or there is no such player, or it is a retried start that is older than the session's last end, or that began a
+ * session which has ended since.
  */
-int session_start(struct pg *pg, const struct session_request *requests, size_t n, bool *started,
-	struct session_view *views, struct error *err);
+int session_start(
+	struct pg *pg, const struct session_request *requests, size_t n, struct session_view *views, struct error *err);
 
 /*
  * Ends the sessions, and notes the wish of every known player, so that an older start which is retried later does nothing. deleted[i]

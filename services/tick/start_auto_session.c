@@ -40,21 +40,46 @@ static void answer(struct call *call, int64_t player_id, bool started, struct se
 		refuse(call, CODE_NOT_FOUND, "there is no character %lld", (long long)player_id);
 }
 
+/* Those who began nothing have changed nothing: theirs alone is tried again when the look fails. */
+static void answer_others(struct batch *batch, struct call **calls, const int64_t *player_ids, size_t n)
+{
+	CLEANUP(release_memory) struct session_view *views = must_alloc(n * sizeof(*views));
+	struct error err;
+	int failed = session_view(batch->pg, player_ids, n, views, &err);
+
+	for (size_t i = 0; i < n; i++) {
+		if (failed)
+			retry(calls[i], &err);
+		else
+			answer(calls[i], player_ids[i], false, &views[i]);
+	}
+}
+
 static int serve(struct batch *batch, struct call **calls, const int64_t *player_ids, size_t n, struct error *err)
 {
 	CLEANUP(release_memory) struct session_request *requests = must_alloc(n * sizeof(*requests));
 	CLEANUP(release_memory) struct session_view *views = must_alloc(n * sizeof(*views));
-	CLEANUP(release_memory) bool *started = must_alloc(n * sizeof(*started));
+	CLEANUP(release_memory) struct call **others = must_alloc(n * sizeof(struct call *));
+	CLEANUP(release_memory) int64_t *other_ids = must_alloc(n * sizeof(*other_ids));
+	size_t n_others = 0;
 
 	for (size_t i = 0; i < n; i++) {
 		const struct start_request *in = call_args(calls[i]);
 
 		requests[i] = session_request_of(calls[i], in->player_id, category_names[in->active_category]);
 	}
-	if (session_start(batch->pg, requests, n, started, views, err))
+	if (session_start(batch->pg, requests, n, views, err))
 		return -1;
-	for (size_t i = 0; i < n; i++)
-		answer(calls[i], player_ids[i], started[i], &views[i]);
+	for (size_t i = 0; i < n; i++) {
+		if (views[i].active) {
+			answer(calls[i], player_ids[i], true, &views[i]);
+			continue;
+		}
+		others[n_others] = calls[i];
+		other_ids[n_others++] = player_ids[i];
+	}
+	if (n_others)
+		answer_others(batch, others, other_ids, n_others);
 	return 0;
 }
 

@@ -138,6 +138,11 @@ int bus_ask_queue(struct bus *bus, const char *queue);
 int bus_publish(struct bus *bus, enum bus_channel channel, const struct bus_publication *publication,
 	uint64_t *sequence, struct error *err);
 
+/*
+ * Holds back what is sent until told otherwise, so that several publications leave in as few segments as they fit in; the kernel
+ * keeps nothing longer than 200 ms. Best effort.
+ */
+void bus_cork(struct bus *bus, bool corked);
 /* The next thing that the broker sent; BUS_NOTHING at once when there is none. -1 when the connection is gone (err says why). */
 int bus_next(struct bus *bus, struct bus_event *event, struct error *err);
 

@@ -1,6 +1,9 @@
 /* What goes out: publications, acks, consumers, declarations; and the properties of what comes in. */
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "bus_internal.h"
 #include "crash.h"
@@ -198,6 +201,14 @@ int bus_publish(struct bus *bus, enum bus_channel channel, const struct bus_publ
 			*sequence = bus->published;
 	}
 	return 0;
+}
+
+void bus_cork(struct bus *bus, bool corked)
+{
+	int on = corked;
+
+	if (bus->connection)
+		setsockopt(amqp_get_sockfd(bus->connection), IPPROTO_TCP, TCP_CORK, &on, sizeof(on));
 }
 
 /* ---- declarations ---- */

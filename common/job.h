@@ -33,6 +33,8 @@ struct job {
 /* Where finished jobs go: the listener. */
 struct job_sink {
 	void (*finished)(void *arg, struct job *job); /* any thread */
+	void (*hold)(
+		void *arg, bool held); /* as publisher_hold(), of finished jobs; NULL where that makes no difference */
 	void *arg;
 };
 

@@ -236,6 +236,8 @@ static void wait_for_work(struct listener *listener, int timeout_ms)
 	uint64_t woken;
 
 	log_flush();
+	if (!listener_may_sleep(listener))
+		return;
 	poll(fds, reading ? 2 : 1, timeout_ms);
 	if (fds[0].revents && read(listener->wake_fd, &woken, sizeof(woken)) < 0)
 		return;
@@ -362,7 +364,9 @@ struct listener *listener_new(const struct service *service, struct bus *bus)
 
 	listener->service = service;
 	listener->bus = bus;
-	listener->sink = (struct job_sink){ .finished = listener_take_finished, .arg = listener };
+	listener->sink = (struct job_sink){
+		.finished = listener_take_finished, .hold = listener_hold_finished, .arg = listener
+	};
 	listener->finished_tail = &listener->finished_head;
 	listener->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	listener->last_delivery_ms = -1;

@@ -33,8 +33,9 @@ struct listener {
 	atomic_bool up;
 	_Atomic int64_t progress_ms, last_delivery_ms;
 
-	pthread_mutex_t mutex; /* guards the next five */
+	pthread_mutex_t mutex; /* guards the next six */
 	struct job *finished_head, **finished_tail;
+	bool sleeping; /* the thread sees nothing new before it is woken */
 	bool drain, drained, stop;
 	int64_t stop_deadline_ms;
 
@@ -49,6 +50,10 @@ struct listener {
 
 /* verdicts.c. Takes a finished job from whoever finished it. Any thread. */
 void listener_take_finished(void *listener, struct job *job);
+/* What this thread finishes from now on wakes nobody until it lets go. Any thread. */
+void listener_hold_finished(void *listener, bool held);
+/* Says that the listener's thread is about to sleep: false when it must not, for something was finished. Its own thread. */
+bool listener_may_sleep(struct listener *listener);
 /* Wakes the listener's thread. Any thread. */
 void listener_wake(struct listener *listener);
 /* Tells the broker what has been finished; -1 when the connection is gone. The listener's thread. */

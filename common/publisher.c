@@ -1,10 +1,7 @@
 #include "publisher_internal.h"
 
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "clock.h"
 #include "log.h"
@@ -32,15 +29,9 @@ enum { PUBLISHED, CONFIRMED, REFUSED_AGAIN, CONNECTS, REPLIES_DROPPED, WAITING }
 struct publisher {
 	struct bus *bus;
 	pthread_t thread;
-	int wake_fd;
 	atomic_bool up;
-	_Atomic int64_t progress_ms;
-
-	pthread_mutex_t mutex; /* guards the next five */
-	struct outgoing_queue inbox;
-	struct request *requests_head, **requests_tail;
-	bool stopping;
-	int64_t stop_deadline_ms;
+	_Atomic int64_t progress_ms, stop_deadline_ms; /* 0 while not stopping */
+	struct inbox inbox;
 
 	/* The thread's own. */
 	struct outgoing_queue waiting; /* with confirm, not sent or to be sent again */
@@ -217,26 +208,19 @@ static int read_frames(struct publisher *publisher, struct error *err)
 static void take_inbox(struct publisher *publisher, struct request **requests)
 {
 	bool stuck = !atomic_load(&publisher->up) || publisher->blocked;
-	struct outgoing_queue ended;
+	struct outgoing_queue messages;
 
-	outgoing_queue_init(&ended);
-	pthread_mutex_lock(&publisher->mutex);
-	while (publisher->inbox.head) {
-		struct outgoing *out = outgoing_queue_take(&publisher->inbox);
+	inbox_take(&publisher->inbox, &messages, requests);
+	while (messages.head) {
+		struct outgoing *out = outgoing_queue_take(&messages);
 
 		if (out->promise == PROMISE_NONE)
 			outgoing_queue_add(&publisher->replies, out);
 		else if (out->promise == PROMISE_ONCE && stuck)
-			outgoing_queue_add(&ended, out);
+			outgoing_end(out, false);
 		else
 			outgoing_queue_add(&publisher->waiting, out);
 	}
-	*requests = publisher->requests_head;
-	publisher->requests_head = NULL;
-	publisher->requests_tail = &publisher->requests_head;
-	pthread_mutex_unlock(&publisher->mutex);
-	while (ended.head)
-		outgoing_end(outgoing_queue_take(&ended), false);
 	metric_set(&publisher_metrics[WAITING], (int64_t)(publisher->waiting.n + publisher->window.n));
 }
 
@@ -265,26 +249,33 @@ static void drop_replies(struct publisher *publisher, size_t keep)
 
 static void wait_for_work(struct publisher *publisher, int timeout_ms)
 {
-	struct pollfd fds[2] = { { .fd = publisher->wake_fd, .events = POLLIN },
-		{ .fd = bus_fd(publisher->bus), .events = POLLIN } };
-	uint64_t woken;
-
 	log_flush();
-	poll(fds, bus_is_open(publisher->bus) ? 2 : 1, timeout_ms);
-	if (fds[0].revents && read(publisher->wake_fd, &woken, sizeof(woken)) < 0)
-		return;
+	inbox_wait(&publisher->inbox, bus_is_open(publisher->bus) ? bus_fd(publisher->bus) : -1, timeout_ms);
 }
 
 static bool finished(struct publisher *publisher)
 {
-	bool done;
+	int64_t deadline_ms = atomic_load(&publisher->stop_deadline_ms);
 
-	pthread_mutex_lock(&publisher->mutex);
-	done = publisher->stopping &&
-	       (clock_ms() >= publisher->stop_deadline_ms || (!publisher->inbox.head && !publisher->waiting.n &&
-								     !publisher->window.n && !publisher->replies.n));
-	pthread_mutex_unlock(&publisher->mutex);
-	return done;
+	if (!deadline_ms)
+		return false;
+	return clock_ms() >= deadline_ms || (inbox_is_empty(&publisher->inbox) && !publisher->waiting.n &&
+						    !publisher->window.n && !publisher->replies.n);
+}
+
+/* All that is to go out now. Several leave together: each segment costs the broker's reader a turn of its own. */
+static int publish_all(struct publisher *publisher, struct request *requests, struct error *err)
+{
+	bool several = (requests && requests->next) || publisher->replies.n > 1 || publisher->waiting.n > 1;
+	int failed;
+
+	if (several)
+		bus_cork(publisher->bus, true);
+	take_requests(publisher, requests);
+	failed = publish_replies(publisher, err) || publish_waiting(publisher, err);
+	if (several)
+		bus_cork(publisher->bus, false);
+	return failed ? -1 : 0;
 }
 
 static int run_connected(struct publisher *publisher, struct error *err)
@@ -296,8 +287,7 @@ static int run_connected(struct publisher *publisher, struct error *err)
 	if (read_frames(publisher, err))
 		return -1;
 	take_inbox(publisher, &requests);
-	take_requests(publisher, requests);
-	if (publish_replies(publisher, err) || publish_waiting(publisher, err))
+	if (publish_all(publisher, requests, err))
 		return -1;
 	drop_replies(publisher, REPLIES_HELD_MAX);
 	more = !publisher->blocked &&
@@ -361,52 +351,29 @@ struct publisher *publisher_start(const char *urls, const char *connection_name,
 		return NULL;
 	publisher = must_zalloc(sizeof(*publisher));
 	publisher->bus = bus;
-	publisher->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	publisher->progress_ms = clock_ms();
-	publisher->requests_tail = &publisher->requests_head;
-	outgoing_queue_init(&publisher->inbox);
+	inbox_init(&publisher->inbox);
 	outgoing_queue_init(&publisher->waiting);
 	outgoing_queue_init(&publisher->replies);
-	pthread_mutex_init(&publisher->mutex, NULL);
 	requests_init(&publisher->requests);
-	if (publisher->wake_fd < 0 || pthread_create(&publisher->thread, NULL, publisher_main, publisher))
+	if (pthread_create(&publisher->thread, NULL, publisher_main, publisher))
 		BUG("cannot start the publisher");
 	return publisher;
 }
 
-static void wake(struct publisher *publisher)
-{
-	uint64_t one = 1;
-
-	/* Full (EAGAIN) is as good as written: the thread will wake. */
-	if (write(publisher->wake_fd, &one, sizeof(one)) < 0)
-		return;
-}
-
 void publisher_send(struct publisher *publisher, struct outgoing *out)
 {
-	bool first;
+	inbox_add(&publisher->inbox, out);
+}
 
-	pthread_mutex_lock(&publisher->mutex);
-	first = !publisher->inbox.head && !publisher->requests_head;
-	outgoing_queue_add(&publisher->inbox, out);
-	pthread_mutex_unlock(&publisher->mutex);
-	if (first)
-		wake(publisher);
+void publisher_hold(struct publisher *publisher, bool held)
+{
+	inbox_hold(&publisher->inbox, held);
 }
 
 void publisher_request(struct publisher *publisher, const struct rpc_request *wanted, rpc_done_fn *done, void *arg)
 {
-	struct request *request = request_new(wanted, done, arg);
-	bool first;
-
-	pthread_mutex_lock(&publisher->mutex);
-	first = !publisher->inbox.head && !publisher->requests_head;
-	*publisher->requests_tail = request;
-	publisher->requests_tail = &request->next;
-	pthread_mutex_unlock(&publisher->mutex);
-	if (first)
-		wake(publisher);
+	inbox_add_request(&publisher->inbox, request_new(wanted, done, arg));
 }
 
 bool publisher_is_up(struct publisher *publisher)
@@ -426,11 +393,8 @@ void publisher_stop(struct publisher *publisher, int64_t deadline_ms)
 
 	if (!publisher)
 		return;
-	pthread_mutex_lock(&publisher->mutex);
-	publisher->stopping = true;
-	publisher->stop_deadline_ms = deadline_ms;
-	pthread_mutex_unlock(&publisher->mutex);
-	wake(publisher);
+	atomic_store(&publisher->stop_deadline_ms, deadline_ms > 0 ? deadline_ms : 1);
+	inbox_wake(&publisher->inbox);
 	pthread_join(publisher->thread, NULL);
 	bus_close(publisher->bus, clock_left_ms(deadline_ms) + 1);
 	atomic_store(&publisher->up, false);
@@ -443,7 +407,6 @@ void publisher_stop(struct publisher *publisher, int64_t deadline_ms)
 	drop_replies(publisher, 0);
 	requests_release(&publisher->requests);
 	bus_free(publisher->bus);
-	close(publisher->wake_fd);
-	pthread_mutex_destroy(&publisher->mutex);
+	inbox_release(&publisher->inbox);
 	free(publisher);
 }

@@ -64,6 +64,12 @@ struct publisher *publisher_start(const char *urls, const char *connection_name,
 void publisher_stop(struct publisher *publisher, int64_t deadline_ms);
 /* Takes the message over. Any thread. */
 void publisher_send(struct publisher *publisher, struct outgoing *out);
+/*
+ * Between true and false, what this thread sends waits for the rest of it (or for another thread's), to leave together: fewer wake-ups,
+ * fewer segments. Any thread; not for longer than it takes to hand over what is at hand.
+ */
+void publisher_hold(struct publisher *publisher, bool held);
+
 bool publisher_is_up(struct publisher *publisher);
 /* Breaks a connection that has made no progress for limit_ms (a frozen peer). Called by the watchdog. */
 void publisher_watch(struct publisher *publisher, int64_t limit_ms);

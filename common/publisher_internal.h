@@ -28,6 +28,31 @@ struct window {
 	size_t first, n;
 };
 
+/* What other threads hand over, until the publisher's thread takes it. */
+struct inbox {
+	pthread_mutex_t mutex;
+	struct outgoing_queue messages;
+	struct request *requests_head, **requests_tail;
+	bool sleeping; /* the thread sees nothing new before it is woken */
+	int wake_fd;
+};
+
+/* inbox.c. BUG()s without a descriptor. */
+void inbox_init(struct inbox *inbox);
+void inbox_release(struct inbox *inbox);
+/* Take the message or request over. Any thread. */
+void inbox_add(struct inbox *inbox, struct outgoing *out);
+void inbox_add_request(struct inbox *inbox, struct request *request);
+/* What this thread adds from now on wakes nobody until it lets go. Any thread. */
+void inbox_hold(struct inbox *inbox, bool held);
+/* Wakes the publisher's thread. Any thread. */
+void inbox_wake(struct inbox *inbox);
+/* Everything that is in it. */
+void inbox_take(struct inbox *inbox, struct outgoing_queue *messages, struct request **requests);
+bool inbox_is_empty(struct inbox *inbox);
+/* Until something is handed over, other_fd (-1: none) can be read, or the time is up. The publisher's thread. */
+void inbox_wait(struct inbox *inbox, int other_fd, int timeout_ms);
+
 /* outgoing.c: lists of messages. take BUG()s on an empty one. */
 void outgoing_queue_init(struct outgoing_queue *queue);
 void outgoing_queue_add(struct outgoing_queue *queue, struct outgoing *out);

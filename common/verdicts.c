@@ -23,19 +23,51 @@ void listener_wake(struct listener *listener)
 		return; /* full: it will wake anyhow */
 }
 
+/* This thread's; a process has one listener. */
+static _Thread_local bool holding;
+
+/* With the mutex held, which it gives back. */
+static void unlock_and_wake(struct listener *listener)
+{
+	bool wake = listener->sleeping && !holding && listener->finished_head;
+
+	if (wake)
+		listener->sleeping = false;
+	pthread_mutex_unlock(&listener->mutex);
+	if (wake)
+		listener_wake(listener);
+}
+
 void listener_take_finished(void *arg, struct job *job)
 {
 	struct listener *listener = arg;
-	bool first;
 
 	job->next = NULL;
 	pthread_mutex_lock(&listener->mutex);
-	first = !listener->finished_head;
 	*listener->finished_tail = job;
 	listener->finished_tail = &job->next;
+	unlock_and_wake(listener);
+}
+
+void listener_hold_finished(void *arg, bool held)
+{
+	struct listener *listener = arg;
+
+	holding = held;
+	if (held)
+		return;
+	pthread_mutex_lock(&listener->mutex);
+	unlock_and_wake(listener);
+}
+
+bool listener_may_sleep(struct listener *listener)
+{
+	bool may;
+
+	pthread_mutex_lock(&listener->mutex);
+	may = listener->sleeping = !listener->finished_head;
 	pthread_mutex_unlock(&listener->mutex);
-	if (first)
-		listener_wake(listener);
+	return may;
 }
 
 /* The broker is told of a job on its own: it goes back. */
@@ -74,6 +106,7 @@ static struct job *take_list(struct listener *listener)
 	pthread_mutex_lock(&listener->mutex);
 	list = listener->finished_head;
 	listener->finished_head = NULL;
+	listener->sleeping = false;
 	listener->finished_tail = &listener->finished_head;
 	pthread_mutex_unlock(&listener->mutex);
 	return list;

@@ -7,11 +7,13 @@
 #include "crash.h"
 #include "dispatch.h"
 #include "log.h"
+#include "publisher.h"
 #include "quarantine.h"
 
 #define THREAD_STACK ((size_t)512 << 10)
 #define SCRATCH_CAP ((size_t)64 << 20)
 #define HARD_LIMIT_MIN_MS 2000
+#define TOGETHER_MAX 64
 
 /* ---- what a thread is doing, for the watchdog ---- */
 
@@ -186,6 +188,16 @@ static bool prepare_job(struct thread *thread, struct job *job, struct call *cal
 	return false;
 }
 
+/* What a batch gives rise to leaves together, some at a time. */
+static void hold_back(struct thread *thread, bool held)
+{
+	const struct job_sink *sink = thread->workers->sink;
+
+	publisher_hold(service_publisher(), held);
+	if (sink->hold)
+		sink->hold(sink->arg, held);
+}
+
 static void run_jobs(struct thread *thread, struct job *list, size_t n)
 {
 	const struct command *command = list->command;
@@ -209,8 +221,12 @@ static void run_jobs(struct thread *thread, struct job *list, size_t n)
 	if (thread->pg)
 		pg_rollback(thread->pg);
 	for (size_t i = 0; i < n_ready; i++) {
+		if (i % TOGETHER_MAX == 0)
+			hold_back(thread, true);
 		job_settle(jobs[i], ready[i], thread->workers->sink);
 		call_release(ready[i]);
+		if (i % TOGETHER_MAX == TOGETHER_MAX - 1 || i + 1 == n_ready)
+			hold_back(thread, false);
 	}
 	thread_end(thread, n);
 }

@@ -16,7 +16,7 @@
  */
 static const struct kv_script write_cache = {
 	.name = "write_cache",
-	.lua = "if not redis.call('SET', KEYS[1], 1, 'XX', 'KEEPTTL') then return {'stale'} end\n"
+	.lua = "if redis.call('EXISTS', KEYS[1]) == 0 then return {'stale'} end\n"
 	       "local cache, forced = KEYS[2], ARGV[2] == '1'\n"
 	       "local first_kind = 6 + 2 * ARGV[5]\n"
 	       "local kind, idle, answer = redis.call('TYPE', cache).ok, 0, {}\n"

@@ -114,7 +114,7 @@ static int watch(struct drain *drain, struct error *err)
 /* Milliseconds to the next run, or -1. */
 static int64_t run_once(struct call *call, struct drain *drain, struct error *err)
 {
-	const size_t max = (size_t)state_backup_settings.batch_size;
+	const size_t max = ((size_t)state_backup_settings.batch_size + DRAIN_THREADS - 1) / DRAIN_THREADS;
 	CLEANUP(scratch_release) struct scratch scratch;
 	scratch_init(&scratch, (size_t)256 << 20);
 	if (clock_ms() >= drain->next_ms) {

@@ -9,6 +9,9 @@
  */
 int64_t drain_run(struct call *call);
 
+/* One reads Redis while the other writes to PostgreSQL; they share BACKUP_BATCH_SIZE, and so the memory that a batch takes. */
+#define DRAIN_THREADS 2
+
 /* Longest run; shorter than the lease on the marks. */
 #define DRAIN_TIMEOUT_MS 5000
 

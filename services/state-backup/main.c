@@ -20,6 +20,7 @@ static const struct timer timers[] = {
 	{ .name = "drain",
 		.help = "Back up the characters marked in dirty_accounts, every BACKUP_INTERVAL",
 		.run = drain_run,
+		.threads = DRAIN_THREADS,
 		.timeout_ms = DRAIN_TIMEOUT_MS },
 };
 

@@ -118,9 +118,10 @@ start_redis() {
 	if ! redis_pid >/dev/null; then
 		mkdir -p "$dir/redis"
 		rm -f "$dir/redis/pid" # a killed server's would be taken for the new one's
+		touch "$dir/redis/users.acl" # where ACL SAVE keeps users across restarts
 		redis-server --daemonize yes --pidfile "$dir/redis/pid" --dir "$dir/redis" --logfile "$dir/log/redis.log" \
 			--bind 127.0.0.1 --port "$redis_port" --databases 512 --maxmemory-policy noeviction \
-			--appendonly yes --appendfsync everysec --save '' >/dev/null ||
+			--appendonly yes --appendfsync everysec --save '' --aclfile "$dir/redis/users.acl" >/dev/null ||
 			fail "Redis does not start: $(tail -n 5 "$dir/log/redis.log")"
 		local i
 		for ((i = 0; i < 50; i++)); do

@@ -58,6 +58,9 @@ class Users:
             _, name, *rules = line.split()
             for server in stack.redis_servers() if name != "default" else ():  # that one is the tests' own
                 server.execute_command("ACL", "SETUSER", name, "reset", *rules)
+        for server in stack.redis_servers():
+            if server.config_get("aclfile")["aclfile"]:
+                server.execute_command("ACL", "SAVE")  # so that a test may kill it
         with stack._admin_database() as lock, stack.database() as database:  # roles are of all databases
             lock.execute("SELECT pg_advisory_lock(hashtext('roles'))")
             for script in (ROOT / "deploy/access/postgresql.sql", self.folder / "postgresql-passwords.sql"):

@@ -12,7 +12,7 @@ from lib.bench import run, sql
 from lib.wait import wait_for
 from peer import HERE, Ours, Peer, best_of, rate_of, told
 
-OURS, THEIRS, TRIAL, CHECKED = 30_000, 4_000, 2_500, 200
+OURS, THEIRS, TRIAL, CHECKED = 30_000, 4_000, 1_500, 200
 CELERY = [
     {"concurrency": concurrency, "prefetch": prefetch} for concurrency, prefetch in ((2, 16), (4, 16), (8, 4), (8, 16), (16, 4))
 ]

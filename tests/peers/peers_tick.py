@@ -8,7 +8,7 @@ from lib.bench import run
 from lib.wait import wait_for
 from peer import HERE, Ours, Peer, best_of, rate_of, told
 
-OURS, THEIRS, TRIAL = 200_000, 20_000, 8_000
+OURS, ONES, BATCHED, TRIAL = 200_000, 8_000, 20_000, 6_000
 ONE_BY_ONE = [{"batch": 1, "consumers": consumers} for consumers in (1, 4)]
 BATCHES = [{"batch": batch, "consumers": 1} for batch in (20, 100, 500)]
 
@@ -59,7 +59,7 @@ def tick(bench, cursor, n, start):
 
 def main(bench):
     cursor = bench.stack.database().cursor()
-    trial, n = bench.size(TRIAL, 1000), bench.size(THEIRS, 1000)
+    trial = bench.size(TRIAL, 1000)
 
     def try_chain(settings):
         return tick(bench, cursor, trial, lambda: chain(bench, settings))
@@ -69,8 +69,8 @@ def main(bench):
     mine, singles, batches = [], [], []
     for _ in range(bench.runs):
         mine.append(tick(bench, cursor, bench.size(OURS, 5000), lambda: Ours(bench, "tick")))
-        singles.append(tick(bench, cursor, n, lambda: chain(bench, single)))
-        batches.append(tick(bench, cursor, n, lambda: chain(bench, batched)))
+        singles.append(tick(bench, cursor, bench.size(ONES, 1000), lambda: chain(bench, single)))
+        batches.append(tick(bench, cursor, bench.size(BATCHED, 1000), lambda: chain(bench, batched)))
     beside = {
         f"asyncio chain, SQLAlchemy + asyncpg, 2 processes, a transaction a tick ({told(single)})": singles,
         f"the same in batches ({told(batched)})": batches,

@@ -9,14 +9,15 @@ from lib.wait import wait_for
 from peer import Peer, best_of, told
 
 POOLS = [{"pool": pool} for pool in (4, 8, 16, 32)]
+LEAN, ORM = "fastapi_gateway", "fastapi_orm_gateway"
 ROOM_OURS, ROOM_THEIRS = 10_000, 3_000  # characters a second for each of wrk's two threads
 START = "/system/tick/auto-session/start"
 
 
-def start_peer(bench, settings):
+def start_peer(bench, module, settings):
     """Uvicorn with two workers: the machine's two cores."""
     host, _, port = free_address().partition(":")
-    words = ["-m", "uvicorn", "fastapi_gateway:app", "--host", host, "--port", port, "--workers", "2", "--loop", "uvloop"]
+    words = ["-m", "uvicorn", f"{module}:app", "--host", host, "--port", port, "--workers", "2", "--loop", "uvloop"]
     words += ["--http", "httptools", "--no-access-log", "--log-level", "warning"]
     peer = Peer(bench, *words, service_token=TOKEN, **settings)
     peer.url = f"http://{host}:{port}"
@@ -54,8 +55,17 @@ def answers(url, first):
     return found
 
 
-def measure(bench, ids, settings, seconds):
-    peer = start_peer(bench, settings)
+def check_alike(bench, module, ours, first):
+    peer = start_peer(bench, module, POOLS[0])
+    try:
+        theirs = answers(peer.url, first)
+        assert ours == theirs, f"{module} answers otherwise: {ours} and {theirs}"
+    finally:
+        peer.stop()
+
+
+def measure(bench, ids, module, settings, seconds):
+    peer = start_peer(bench, module, settings)
     try:
         load(peer.url, ids.take(), 1)
         return load(peer.url, ids.take(), seconds)
@@ -68,25 +78,30 @@ def main(bench):
     ours, theirs = Ids(bench.stack, seconds * ROOM_OURS), Ids(bench.stack, seconds * ROOM_THEIRS)
     theirs.next += 500_000_000
     _, _, url = start_service(bench)
-    peer = start_peer(bench, POOLS[0])
-    try:
-        a, b = answers(url, ours.take()), answers(peer.url, theirs.take())
-        assert a == b, f"FastAPI answers otherwise: {a} and {b}"
-    finally:
-        peer.stop()
-    best = best_of("FastAPI", POOLS, lambda settings: measure(bench, theirs, settings, max(1, seconds // 2))["rate"])
-    mine, fastapi = [], []
+    for module in (LEAN, ORM):
+        check_alike(bench, module, answers(url, ours.take()), theirs.take())
+    best = {
+        module: best_of(module, POOLS, lambda settings: measure(bench, theirs, module, settings, max(1, seconds // 2))["rate"])  # noqa: B023
+        for module in (LEAN, ORM)
+    }
+    mine, peers = [], {LEAN: [], ORM: []}
     load(url, ours.take(), 1)
     for _ in range(bench.runs):
         mine.append(load(url, ours.take(), seconds))
-        fastapi.append(measure(bench, theirs, best, seconds))
-    name = f"FastAPI + SQLAlchemy + asyncpg, uvicorn with 2 workers ({told(best)} each)"
-    rates = {name: [summary["rate"] for summary in fastapi]}
+        for module, summaries in peers.items():
+            summaries.append(measure(bench, theirs, module, best[module], seconds))
+    names = {
+        LEAN: f"FastAPI, one statement that commits by itself ({told(best[LEAN])} each)",
+        ORM: f"FastAPI, mapped classes in a transaction ({told(best[ORM])} each)",
+    }
+
+    def beside(name):
+        return {names[module]: [summary[name] for summary in summaries] for module, summaries in peers.items()}
+
     work = f"auto sessions started over HTTP, {CONNECTIONS} connections"
-    bench.figure(work, "starts/s", [summary["rate"] for summary in mine], rates, ratio_at_least=10)
-    for percent in ("p50", "p99"):
-        beside = {name: [summary[percent + "_ms"] for summary in fastapi]}
-        bench.figure(f"{percent} of that", "ms", [summary[percent + "_ms"] for summary in mine], beside)
+    bench.figure(work, "starts/s", [summary["rate"] for summary in mine], beside("rate"), ratio_at_least=10)
+    bench.figure("p50 of that", "ms", [summary["p50_ms"] for summary in mine], beside("p50_ms"))
+    bench.figure("p99 of that", "ms", [summary["p99_ms"] for summary in mine], beside("p99_ms"))
 
 
 if __name__ == "__main__":

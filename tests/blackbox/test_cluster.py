@@ -149,7 +149,14 @@ class World:
     def __init__(self, stack, fleet, **settings):
         self.stack = stack
         self.fleet = fleet
-        settings = {"tick_interval": f"{INTERVAL_S}s", "service_token": TOKEN, "backup_interval": "2s", **settings}
+        settings = {
+            "tick_interval": f"{INTERVAL_S}s",
+            "service_token": TOKEN,
+            "backup_interval": "2s",
+            "retry_delays": "1s,10s",  # on a slow machine an outage lasts for some attempts
+            "max_attempts": "20",
+            **settings,
+        }
         self.workers = [fleet.start(service, ready=False, **settings) for service in self.SERVICES]
         for worker in self.workers:
             worker.wait_ready()
@@ -214,9 +221,7 @@ class World:
     def judge(self):
         """The load is over. Each confirmed fight is settled once, every due tick credited once, and the stores agree."""
         sessions = {session for session, _ in self.fights.confirmed}
-        missing = wait_for(lambda: [sessions - self.settled(sessions)], what="a look at the history")[0]
-        if missing:
-            wait_for(lambda: sessions <= self.settled(sessions), 40, what=f"the last of {len(sessions)} fights to be settled")
+        wait_for(lambda: sessions <= self.settled(sessions), 60, 0.5, what=f"the last of {len(sessions)} fights to be settled")
         fought = {char: 0 for char in self.fighters}
         for _, ids in self.fights.confirmed:
             for char in ids:

@@ -78,6 +78,7 @@ stop_member() { # stop_member MEMBER SIGNAL
 	local pid
 	if pid=$(member_pid "$1"); then
 		signal_all "$1" CONT
+		[[ $2 != KILL ]] || signal_all "$1" KILL
 		end_process "$pid" "$2"
 	fi
 }
@@ -240,11 +241,12 @@ start_redis() {
 	done
 }
 
-stop_redis() {
+stop_redis() { # stop_redis SIGNAL
 	local member
 	for member in "${sentinels[@]}" "${redises[@]}"; do
-		stop_member "$member" TERM
+		stop_member "$member" "$1" &
 	done
+	wait
 }
 
 # PostgreSQL: DIR/postgres.primary names the member that is the primary -------------------------------------------------
@@ -341,9 +343,9 @@ promote() {
 	echo "$member" >"$dir/postgres.primary"
 }
 
-stop_postgres() { # the primary first: what it says last, the standby hears
-	stop_member "$(primary)" INT
-	stop_member "$(standby)" INT
+stop_postgres() { # stop_postgres SIGNAL; the primary first: what it says last, the standby hears
+	stop_member "$(primary)" "$1"
+	stop_member "$(standby)" "$1"
 }
 
 # All of them ---------------------------------------------------------------------------------------------------------
@@ -373,11 +375,11 @@ start() {
 	echo "the cluster is up in $dir ($((SECONDS - began)) s): $*"
 }
 
-stop() { # stop [SIGNAL for RabbitMQ]
+stop() { # stop [SIGNAL], else what each takes for a clean end
 	rm -f "$dir/ready"
 	stop_rabbitmq "${1:-TERM}" &
-	stop_redis &
-	stop_postgres &
+	stop_redis "${1:-TERM}" &
+	stop_postgres "${1:-INT}" &
 	wait
 }
 

@@ -217,6 +217,39 @@ static int make_ready(struct kv *kv, struct error *err)
 	return -1;
 }
 
+static bool has_prefix(const redisReply *answer, const char *prefix)
+{
+	return answer->type == REDIS_REPLY_ERROR && strncmp(answer->str, prefix, strlen(prefix)) == 0;
+}
+
+/* An answer may say that the server is not fit to serve, whoever asks. */
+static int check_answer(struct kv *kv, const redisReply *answer, struct error *err)
+{
+	static const char *const unfit[] = { "LOADING", "READONLY", "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN",
+		"BUSY " };
+	static const char *const full[] = { "OOM", "MISCONF" };
+	for (size_t i = 0; i < ARRAY_LEN(unfit); i++) {
+		if (!has_prefix(answer, unfit[i]))
+			continue;
+		error_down(err, STORE_REDIS, "Redis: %s", answer->str);
+		/* The next connection may find a better server: Sentinel's new primary. */
+		disconnect(kv);
+		return -1;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(full); i++)
+		if (has_prefix(answer, full[i]))
+			return error_set(err, CODE_UNAVAILABLE, "Redis: %s", answer->str);
+	return 0;
+}
+
+static int check_answers(struct kv *kv, redisReply *const *answers, struct error *err)
+{
+	for (size_t i = 0; i < kv->n_calls; i++)
+		if (check_answer(kv, answers[i], err))
+			return -1;
+	return 0;
+}
+
 /* Has the server name the SHA-1 of each queued script that this connection has not loaded. */
 static int load_scripts(struct kv *kv, struct error *err)
 {
@@ -229,7 +262,7 @@ static int load_scripts(struct kv *kv, struct error *err)
 			CLEANUP(kv_drop_reply)
 			redisReply *answer = kv_link_command(
 				&kv->link, kv->deadline_ms, err, ARRAY_LEN(arguments), arguments);
-			if (!answer)
+			if (!answer || check_answer(kv, answer, err))
 				return -1;
 			if (answer->type != REDIS_REPLY_STRING || answer->len != KV_SHA_LEN)
 				return error_set(err, CODE_INTERNAL, "Redis: script %s: %s", call->slot->script->name,
@@ -240,11 +273,6 @@ static int load_scripts(struct kv *kv, struct error *err)
 		memcpy(kv->bytes.bytes + call->sha_at, call->slot->sha, KV_SHA_LEN);
 	}
 	return 0;
-}
-
-static bool has_prefix(const redisReply *answer, const char *prefix)
-{
-	return answer->type == REDIS_REPLY_ERROR && strncmp(answer->str, prefix, strlen(prefix)) == 0;
 }
 
 /* The server has forgotten a script (SCRIPT FLUSH): the calls it refused are made again, with the text. */
@@ -270,27 +298,6 @@ static int run_forgotten(struct kv *kv, redisReply **answers, struct error *err)
 	return 0;
 }
 
-/* Answers that say that the server is not fit to serve, whoever asks. */
-static int check_server(struct kv *kv, redisReply *const *answers, struct error *err)
-{
-	static const char *const unfit[] = { "LOADING", "READONLY", "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN",
-		"BUSY " };
-	static const char *const full[] = { "OOM", "MISCONF" };
-	for (size_t i = 0; i < kv->n_calls; i++) {
-		for (size_t k = 0; k < ARRAY_LEN(unfit); k++) {
-			if (!has_prefix(answers[i], unfit[k]))
-				continue;
-			/* The next connection may find a better server: Sentinel's new primary. */
-			disconnect(kv);
-			return error_down(err, STORE_REDIS, "Redis: %s", answers[i]->str);
-		}
-		for (size_t k = 0; k < ARRAY_LEN(full); k++)
-			if (has_prefix(answers[i], full[k]))
-				return error_set(err, CODE_UNAVAILABLE, "Redis: %s", answers[i]->str);
-	}
-	return 0;
-}
-
 static int run_calls(struct kv *kv, redisReply **answers, struct error *err)
 {
 	int rc = make_ready(kv, err);
@@ -301,7 +308,7 @@ static int run_calls(struct kv *kv, redisReply **answers, struct error *err)
 	if (rc == 0)
 		rc = run_forgotten(kv, answers, err);
 	if (rc == 0)
-		rc = check_server(kv, answers, err);
+		rc = check_answers(kv, answers, err);
 	if (kv->link.fd < 0)
 		disconnect(kv);
 	return rc;

@@ -1,4 +1,8 @@
-"""A broker that is killed; on servers of its own, whose queues may be without a leader for a while afterwards."""
+"""A broker that is killed; on servers of its own, whose queues may be without a leader afterwards."""
+
+import json
+
+import pytest
 
 from lib.load import effects
 from lib.wait import wait_for
@@ -21,3 +25,34 @@ def test_the_broker_killed_and_back(own_stack, own_fleet):
     wait_for(lambda: set(effects(own.redis)) == {f"b{i}" for i in range(600)}, 20)
     assert amqp.send_and_wait("fixture.note", {"key": "end"}).ok
     assert amqp.depth("game.fixture.dead") == 0
+
+
+def lost_leader(stack, worker):
+    """A queue deleted, declared again and, before RabbitMQ has written down where its data lie, killed; whether that came about."""
+    amqp = stack.amqp()
+    amqp.publish("tick.delete_auto_session", {"player_id": 1})
+    amqp.channel.queue_delete("game.tick")
+    wait_for(lambda: not worker.ready())
+    stack.ctl("topology", "apply")
+    stack.servers.kill("rabbitmq")
+    stack.servers.start("rabbitmq")
+    return wait_for(lambda: [stack.management.queue("game.tick")])[0]["leader"] is None
+
+
+@pytest.mark.services("tick", "ctl")
+def test_a_queue_without_a_leader_is_named_and_made_anew_under_its_worker(own_stack, own_fleet):
+    worker = own_fleet.start("tick")
+    if not any(lost_leader(own_stack, worker) for _ in range(4)):
+        pytest.skip("this broker was quick to write it down")
+    assert not worker.ready()
+    checked = own_stack.ctl("topology", "check", "--json", check=False)
+    (found,) = json.loads(checked.stdout)["differences"]
+    assert checked.returncode == 1 and found["name"] == "game.tick" and "has no leader" in found["problem"]
+    assert own_stack.ctl("audit", "--section=broker", "--patience=0s", check=False).returncode == 1
+    own_stack.management.delete(f"queues/{own_stack.management.vhost}/game.tick")
+    own_stack.ctl("topology", "apply")
+    wait_for(worker.ready)
+    assert own_stack.ctl("topology", "check").returncode == 0
+    amqp = own_stack.amqp()
+    assert amqp.send_and_wait("tick.delete_auto_session", {"player_id": 1}).result["deleted"] is False
+    amqp.close()

@@ -12,7 +12,7 @@ MAKEFLAGS += -j$(JOBS)
 endif
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: all build deploy-files dashboard test-images install uninstall build-services deps clean help run demo test lint fmt docs bench bench-growth bench-peers bench-table fuzz fuzz-build unit-tests new-command new-service servers-up servers-down clean-stack FORCE
+.PHONY: all build deploy-files dashboard test-images install uninstall build-services deps clean help run demo test lint fmt docs bench bench-growth bench-peers bench-table faults faults-table fuzz fuzz-build unit-tests new-command new-service servers-up servers-down clean-stack FORCE
 
 all: build
 
@@ -41,7 +41,7 @@ build-services: $(BINARIES)
 # Compiling -----------------------------------------------------------------------------------------------------------
 
 PACKAGES := librabbitmq hiredis libpq libcjson libmicrohttpd libsodium libcurl
-ifneq ($(filter-out deps clean clean-stack help run demo test lint fmt bench bench-growth bench-peers bench-table fuzz deploy-files uninstall test-images new-command new-service servers-up servers-down,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out deps clean clean-stack help run demo test lint fmt bench bench-growth bench-peers bench-table faults faults-table fuzz deploy-files uninstall test-images new-command new-service servers-up servers-down,$(or $(MAKECMDGOALS),all)),)
 ifneq ($(shell pkg-config --exists $(PACKAGES) && echo yes),yes)
 $(error the libraries are not installed: run "make deps" first)
 endif
@@ -350,6 +350,16 @@ bench-peers:
 bench-table:
 	@/usr/bin/python3 tests/bench/run.py --table
 
+# Every fault of the table on the whole fleet under load: FAULTS_SEED=1 FAULTS_MINUTES=30 FAULTS_ROWS=Redis.
+faults:
+	@deploy/local/install-deps.sh test
+	@$(MAKE) --no-print-directory build
+	@/usr/bin/python3 -u tests/faults/run.py
+
+# What the last run saw, into docs/.
+faults-table:
+	@/usr/bin/python3 tests/faults/run.py --table
+
 # Fuzzing: each tests/fuzz/fuzz_*.c is a libFuzzer target, for FUZZ_SECONDS each.
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SECONDS ?= 60
@@ -406,6 +416,7 @@ help:
 	@echo 'make bench    what it can do on this machine, beside what the bare parts can; make bench-growth: and as the game grows'
 	@echo 'make bench-peers     the same work by Celery, aio-pika, FastAPI and the like'
 	@echo 'make bench-table     write what they found into docs/performance.md'
+	@echo 'make faults   kill, pause, cut, fill and empty everything under load, and audit what came of it; FAULTS_SEED=, FAULTS_MINUTES='
 	@echo 'make fuzz     feed the parsers rubbish, FUZZ_SECONDS=60 each'
 	@echo 'make clean    remove build/; make clean-stack deletes the data of make run'
 	@echo

@@ -8,13 +8,13 @@ import copy
 import json
 import os
 import random
-import subprocess
 import time
 import uuid
 from collections import Counter, defaultdict
 
 import pytest
 
+from faults.mutation import forgetful_bin
 from lib.combat import SERVICE, SETTLE, Combat, fight_of, part
 from lib.fleet import Fleet
 from lib.servers import ROOT
@@ -274,14 +274,8 @@ def forgetful_stack(stack, build):
     """The same stack with a worker that was built without idempotency."""
     if build != ROOT / "build/bin":
         pytest.skip("once is enough")
-    out = "build/forgetful"
-    program = f"{out}/bin/garrison-{SERVICE}"
-    subprocess.run(
-        ["make", "-C", ROOT, f"OUT={out}", "EXTRA_CFLAGS=-DGARRISON_TEST_SETTLE_EVERY_TIME", program],
-        check=True, stdout=subprocess.DEVNULL,
-    )
     forgetful = copy.copy(stack)
-    forgetful.bin_dir = ROOT / out / "bin"
+    forgetful.bin_dir = forgetful_bin()
     return forgetful
 
 

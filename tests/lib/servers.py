@@ -23,10 +23,13 @@ class Servers:
         self._holder = None
 
     @classmethod
-    def private(cls):
-        """Servers of one's own, gone with this process whatever ends it: the script holds them while its input is open."""
+    def private(cls, prepare=None):
+        """Servers of one's own, gone with this process whatever ends it: the script holds them while its input is open.
+        prepare(folder) comes before they start."""
         servers = cls(tempfile.mkdtemp(prefix="garrison-test-", dir="/tmp"))
         os.chmod(servers.folder, 0o755)  # PostgreSQL runs as another user where we are root
+        if prepare:
+            prepare(servers.folder)
         servers._holder = subprocess.Popen(
             [cls.script, "hold", servers.folder],
             stdin=subprocess.PIPE,

@@ -122,6 +122,12 @@ class Tick:
 
     def check_ledger(self, interval_s, catchup_max=10):
         """Each due time once and none left out, and what was given is what the characters have. Returns the moves."""
+        moves = self.check_moves(interval_s, catchup_max)
+        self.check_sums()
+        return moves
+
+    def check_moves(self, interval_s, catchup_max=10):
+        """Each due time once and none left out. Returns the moves."""
         interval = timedelta(seconds=interval_s)
         rows = self.sql(
             "SELECT player_id, started, due, last, next, ticks FROM ledger ORDER BY player_id, started, seq"
@@ -139,7 +145,6 @@ class Tick:
             else:
                 assert due == started + interval, where
             before = (player_id, started, due, last, following)
-        self.check_sums()
         return len(rows)
 
     def check_sums(self):

@@ -1,0 +1,159 @@
+"""PostgreSQL killed, paused, full, and its connections and locks taken away."""
+
+import os
+import signal
+import time
+
+import psycopg2
+
+from lib.wait import wait_for
+
+from .table import Skip, row
+
+
+@row("PostgreSQL killed", fired="a worker is not ready", short=True, seconds=8)
+def postgres_killed(run):
+    """kill -9 of the postmaster and its children under load, then its start and recovery."""
+    run.load.engine.burst(run.rng)
+    run.world.signal_postgres(signal.SIGKILL)
+    wait_for(lambda: not all(worker.ready() for worker in run.world.workers.values()), 20, what="workers to notice")
+    run.world.servers.start("postgres")
+    return 1
+
+
+@row("PostgreSQL paused", fired="a worker is not ready", seconds=15)
+def postgres_paused(run):
+    """SIGSTOP to the postmaster and all its children until workers notice and 3 s more, then SIGCONT."""
+    stopped = run.world.postgres_processes()
+    run.world.signal_postgres(signal.SIGSTOP)
+    try:
+        wait_for(lambda: not all(worker.ready() for worker in run.world.workers.values()), 40, what="workers to notice")
+        time.sleep(3)
+    finally:
+        run.world.signal_postgres(signal.SIGCONT)
+    return len(stopped)
+
+
+TERMINATE = (
+    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database()"
+    " AND application_name LIKE 'garrison%%' AND random() < 0.7"
+)
+
+
+@row("backends terminated in a loop", fired="backends terminated, as PostgreSQL counts them", short=True, seconds=4)
+def terminated(run):
+    """pg_terminate_backend for seven in ten connections of the fleet, 15 times in 3 s."""
+    fired = 0
+    tick = run.world.tick()
+    for _ in range(15):
+        fired += tick.value(TERMINATE)
+        time.sleep(run.rng.uniform(0, 0.4))
+    tick.close()
+    return fired
+
+
+@row("locks held", fired="a backend of the fleet waits for a lock", short=True, seconds=12)
+def locks_held(run):
+    """LOCK TABLE of characters, combat_history and auto_sessions, 3 s each: longer than lock_timeout (1.5 s and 2 s) and no longer than a command's limit."""
+    fired = 0
+    tick = run.world.tick()
+    for table in ("characters", "combat_history", "auto_sessions"):
+        holder = run.world.stack.database()
+        holder.autocommit = False
+        holder.cursor().execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+        end = time.monotonic() + 3
+        while time.monotonic() < end:
+            fired += tick.value("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") > 0
+            time.sleep(0.1)
+        holder.rollback()
+        holder.close()
+    tick.close()
+    return fired
+
+
+@row("rows locked for update", fired="a backend of the fleet waits for a lock", seconds=8)
+def rows_locked(run):
+    """SELECT … FOR UPDATE of five random characters, 0.5 to 2 s each, six times."""
+    fired = 0
+    tick = run.world.tick()
+    for _ in range(6):
+        holder = run.world.stack.database()
+        holder.autocommit = False
+        holder.cursor().execute("SELECT FROM characters WHERE id = ANY (%s) FOR UPDATE", (run.rng.sample(run.load.ids, 5),))
+        end = time.monotonic() + run.rng.uniform(0.5, 2)
+        while time.monotonic() < end:
+            fired += tick.value("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") > 0
+            time.sleep(0.05)
+        holder.rollback()
+        holder.close()
+    tick.close()
+    return fired
+
+
+@row("no connection to be had", fired="a connection of our own is refused (53300)", seconds=10)
+def connections_filled(run):
+    """max_connections are filled by us, the fleet's are terminated, 5 s, ours are closed."""
+    held, fired = [], 0
+    tick = run.world.tick()
+    try:
+        for _ in range(2):
+            while True:
+                try:
+                    held.append(psycopg2.connect(run.world.stack.database_url))
+                except psycopg2.OperationalError as error:
+                    fired += "too many" in str(error) or "remaining connection slots" in str(error)
+                    break
+            tick.sql(TERMINATE.replace("random() < 0.7", "true"))
+            time.sleep(0.2)
+        time.sleep(5)
+    finally:
+        for connection in held:
+            connection.close()
+        tick.close()
+    return fired
+
+
+@row("disk full", fired="a write of our own is refused (53100)", seconds=12)
+def disk_full(run):
+    """The disk of PostgreSQL's data (a tmpfs of its own) is filled for 5 s; then there is room again, and the server is started if it gave up."""
+    if not run.world.small_disk:
+        raise Skip("only root may mount a file system for it")
+    data = run.world.postgres_data
+    ballast = data / "ballast"
+    fired = 0
+    with open(ballast, "wb") as file:
+        try:
+            while True:
+                file.write(b"\0" * (1 << 20))
+        except OSError:
+            pass
+    end = time.monotonic() + 5
+    while time.monotonic() < end:
+        try:
+            connection = psycopg2.connect(run.world.stack.database_url, connect_timeout=2)
+            with connection, connection.cursor() as cursor:
+                cursor.execute("CREATE TABLE ballast AS SELECT repeat('x', 8000) FROM generate_series(1, 5000)")
+                cursor.execute("DROP TABLE ballast")
+        except psycopg2.errors.DiskFull:
+            fired += 1
+        except psycopg2.Error:
+            fired += "No space left" in newest_log(data)
+        time.sleep(0.3)
+    os.remove(ballast)
+    wait_for(lambda: back(run), 60, interval=1, what="PostgreSQL to be back")
+    return fired
+
+
+def newest_log(data):
+    return (data / "log/postgres.log").read_text(errors="replace")[-20000:]
+
+
+def back(run):
+    """It recovers by itself unless its postmaster has ended."""
+    if not run.world.postgres_processes():
+        run.world.servers.start("postgres")
+    try:
+        psycopg2.connect(run.world.stack.database_url, connect_timeout=2).close()
+    except psycopg2.Error as error:
+        raise AssertionError(str(error)) from None
+    return True

@@ -1,0 +1,123 @@
+"""Workers that die, stall, and are replaced."""
+
+import time
+from datetime import datetime
+from pathlib import Path
+
+from lib.wait import wait_for
+
+from .table import Skip, row
+from .world import PAIRED
+
+FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
+
+
+@row("workers killed", fired="exit status -9", short=True)
+def kill_workers(run):
+    """SIGKILL to one worker of each service in turn, each just after a burst of fights, another in its place at once; two rounds, in random order."""
+    fired = 0
+    for number in (1, 2):
+        names = run.world.of(number)
+        run.rng.shuffle(names)
+        for name in names:
+            run.load.engine.burst(run.rng)
+            fired += run.world.kill_worker(name)
+            time.sleep(run.rng.uniform(0, 0.3))
+    return fired
+
+
+@row("both workers of a service killed at once", fired="exit status -9")
+def kill_pairs(run):
+    """SIGKILL to both workers of each service, others in their place after up to half a second."""
+    fired = 0
+    for service in run.rng.sample(PAIRED, len(PAIRED)):
+        run.load.engine.burst(run.rng)
+        for number in (1, 2):
+            run.world.workers[f"{service}/{number}"].kill()
+            fired += 1
+        time.sleep(run.rng.uniform(0, 0.5))
+        for number in (1, 2):
+            run.world.start_worker(f"{service}/{number}")
+    return fired
+
+
+@row("workers restarted in turn", fired="exit status 0 after SIGTERM", short=True)
+def rolling_restart(run):
+    """SIGTERM to each worker, its clean end, another in its place; all of them in turn."""
+    fired = 0
+    for name in run.rng.sample(run.world.names, len(run.world.names)):
+        run.load.engine.burst(run.rng)
+        fired += run.world.replace_worker(name)
+        run.world.workers[name].wait_ready()
+    return fired
+
+
+@row("the busy one of two paused", fired="the process is stopped (state T)", short=True)
+def pause_in_turn(run):
+    """SIGSTOP to the first, then the second worker of each service at once, 2.5 s each, then SIGCONT; so the other takes over."""
+    fired = 0
+    for number in (1, 2):
+        paused = [run.world.workers[name] for name in run.world.of(number) if name.partition("/")[0] in PAIRED]
+        run.load.engine.burst(run.rng)
+        for worker in paused:
+            worker.pause()
+        time.sleep(2.5)
+        fired += sum(is_stopped(worker.pid) for worker in paused)
+        for worker in paused:
+            worker.resume()
+    return fired
+
+
+def is_stopped(pid):
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
+@row("workers paused past their heartbeat", fired="the broker has cut them off: they connect anew", seconds=35)
+def pause_past_heartbeat(run):
+    """SIGSTOP to the second worker of each service for 32 s (heartbeat 10 s, three times over), then SIGCONT."""
+    paused = [run.world.workers[name] for name in run.world.of(2) if name.partition("/")[0] in PAIRED]
+    before = [worker.metrics()["garrison_consumer_connects_total"] for worker in paused]
+    run.load.engine.burst(run.rng)
+    for worker in paused:
+        worker.pause()
+    time.sleep(32)
+    for worker in paused:
+        worker.resume()
+
+    def reconnected():
+        return sum(worker.metrics()["garrison_consumer_connects_total"] > n for worker, n in zip(paused, before))
+
+    wait_for(lambda: reconnected() == len(paused), 20, what="those who were paused to connect anew")
+    return reconnected()
+
+
+@row("clocks stepped by an hour", fired="the worker's log is an hour off", seconds=12)
+def step_clocks(run):
+    """The second worker of each service runs under libfaketime; its clock jumps an hour ahead, then an hour back, 3 s each; monotonic time stays."""
+    if not FAKETIME:
+        raise Skip("libfaketime is not installed")
+    step = run.world.folder / "faketime"
+    step.write_text("+0")
+    step.chmod(0o644)
+    names = [name for name in run.world.of(2) if name.partition("/")[0] in PAIRED]
+    for name in names:
+        run.world.replace_worker(
+            name, LD_PRELOAD=FAKETIME, FAKETIME_TIMESTAMP_FILE=step, FAKETIME_NO_CACHE=1, FAKETIME_DONT_FAKE_MONOTONIC=1
+        )
+    for name in names:
+        run.world.workers[name].wait_ready()
+    fired = 0
+    for offset in ("+1h", "-1h"):
+        step.write_text(offset)
+        time.sleep(3)
+        fired += sum(is_off(run.world.workers[name], 3600 if offset == "+1h" else -3600) for name in names)
+    step.write_text("+0")
+    for name in names:
+        run.world.replace_worker(name)
+    return fired
+
+
+def is_off(worker, seconds):
+    """Whether its latest log line is about so far off."""
+    last = worker.logs[-1]["time"].replace("Z", "+00:00")
+    return abs(datetime.fromisoformat(last).timestamp() - time.time() - seconds) < 60

@@ -20,10 +20,13 @@ def first_line(*words):
     return (done.stdout.strip() or "unknown").splitlines()[0]
 
 
+NOT_PAGES = ("--", ".", ":!docs", ":!*.md")
+
+
 def commit():
-    """The commit that is checked out; with "-dirty" where anything but pages for people differs from it."""
-    changed = subprocess.run(["git", "diff", "--quiet", "HEAD", "--", ".", ":!docs", ":!*.md"], cwd=ROOT, capture_output=True)
-    return first_line("git", "rev-parse", "--short=10", "HEAD") + ("-dirty" if changed.returncode else "")
+    """The last commit that touched more than pages for people; with "-dirty" where the work tree differs from it there."""
+    changed = subprocess.run(["git", "diff", "--quiet", "HEAD", *NOT_PAGES], cwd=ROOT, capture_output=True)
+    return first_line("git", "log", "-1", "--abbrev=10", "--format=%h", *NOT_PAGES) + ("-dirty" if changed.returncode else "")
 
 
 def cpu_model():

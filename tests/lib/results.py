@@ -93,10 +93,10 @@ def origin(results):
     """When each part was taken, and on what machine."""
     machine = [("commit", f"`{results.commit}`"), *results.machine.items()]
     runs = [
-        (f"`{name}`", part["started_at"], f"{part['load']:.1f}", f"{part['seconds']:.0f} s", str(part["runs"]))
+        (f"`{name}`", part["started_at"], f"{part['load']:.1f}", f"{part['seconds']:.0f} s", str(part["runs"]), f"{part['scale']:g}")
         for name, part in sorted(results.parts.items())
     ]
-    heads = ("taken by", "begun", "load average then", "took", "runs")
+    heads = ("taken by", "begun", "load average then", "took", "runs", "scale")
     return markdown_table(("the machine", ""), machine) + "\n\n" + markdown_table(heads, runs)
 
 

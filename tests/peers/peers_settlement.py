@@ -29,7 +29,7 @@ class Garrison:
         return Ours(bench, SERVICE)
 
     def publish(self, amqp, documents):
-        publish_all(amqp, [encoded(document) for document in documents])
+        publish_all(amqp, [encoded(fight) for fight in documents])
 
 
 class Asyncio(Garrison):
@@ -56,9 +56,9 @@ class Celery:
     def publish(self, amqp, documents):
         """As Celery writes a task, sent by the same client as the others' messages."""
         channel = amqp.connection.channel()
-        for document in documents:
-            id = document["session_id"]
-            task = self.messages.as_task_v2(id, "settle_combat", args=(document,))
+        for fight in documents:
+            id = fight["session_id"]
+            task = self.messages.as_task_v2(id, "settle_combat", args=(fight,))
             content_type, encoding, body = dumps(task.body, "json")
             properties = pika.BasicProperties(
                 content_type, encoding, task.headers, delivery_mode=2, correlation_id=id, reply_to=task.properties["reply_to"]

@@ -8,9 +8,9 @@ from lib.bench import run
 from lib.wait import wait_for
 from peer import HERE, Ours, Peer, best_of, rate_of, told
 
-OURS, ONES, BATCHED, TRIAL = 200_000, 8_000, 20_000, 6_000
+OURS, ONES, ONES_TRIAL, BATCHED, BATCHED_TRIAL = 200_000, 8_000, 4_000, 100_000, 40_000
 ONE_BY_ONE = [{"batch": 1, "consumers": consumers} for consumers in (1, 4)]
-BATCHES = [{"batch": batch, "consumers": 1} for batch in (20, 100, 500)]
+BATCHES = [{"batch": batch, "consumers": 1} for batch in (20, 100, 500, 1000)]
 
 LOAD = """
 TRUNCATE characters CASCADE;
@@ -59,13 +59,12 @@ def tick(bench, cursor, n, start):
 
 def main(bench):
     cursor = bench.stack.database().cursor()
-    trial = bench.size(TRIAL, 1000)
 
-    def try_chain(settings):
-        return tick(bench, cursor, trial, lambda: chain(bench, settings))
+    def trial(n):
+        return lambda settings: tick(bench, cursor, bench.size(n, 1000), lambda: chain(bench, settings))
 
-    single = best_of("a transaction for each tick", ONE_BY_ONE, try_chain)
-    batched = best_of("batches", BATCHES, try_chain)
+    single = best_of("a transaction for each tick", ONE_BY_ONE, trial(ONES_TRIAL))
+    batched = best_of("batches", BATCHES, trial(BATCHED_TRIAL))
     mine, singles, batches = [], [], []
     for _ in range(bench.runs):
         mine.append(tick(bench, cursor, bench.size(OURS, 5000), lambda: Ours(bench, "tick")))

@@ -10,6 +10,9 @@ static bool is_absent(const struct field *field, const void *slot)
 	const struct timestamp *time = slot;
 	const struct json_text *json = slot;
 
+	/* The nil UUID and the year 1970 mean "absent" only where a field may be. */
+	if (field->required && !field->nullable && (field->kind == FIELD_UUID || field->kind == FIELD_TIME))
+		return false;
 	switch (field->kind) {
 	case FIELD_OPT_INT:
 		return !optional->set;

@@ -3,6 +3,22 @@
 #include <stdlib.h>
 
 #define BODY_KEPT_MAX (256u << 10)
+/*
+ * The library decodes headers nested in each other by recursion, 26,000 deep where they fill a frame. That takes 3 MiB, which a thread
+ * does not have by itself where the process's own stack is small or unlimited.
+ */
+#define THREAD_STACK ((size_t)8 << 20)
+
+void bus_start_thread(pthread_t *thread, void *(*run)(void *), void *arg)
+{
+	pthread_attr_t attributes;
+
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, THREAD_STACK);
+	if (pthread_create(thread, &attributes, run, arg))
+		BUG("cannot start a thread");
+	pthread_attr_destroy(&attributes);
+}
 
 const char *bus_copy(struct bus *bus, amqp_bytes_t bytes)
 {

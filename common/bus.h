@@ -5,6 +5,7 @@
 #ifndef GARRISON_BUS_H
 #define GARRISON_BUS_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -91,6 +92,8 @@ struct bus_event {
 
 /* urls: one or more amqp:// or amqps:// URLs, comma-separated. NULL with err invalid_payload for what is no such URL. */
 struct bus *bus_new(const char *urls, const char *connection_name, struct error *err);
+/* Starts the thread that will own a bus, on a stack that is large enough for all that may be read. Main thread; BUG() when it cannot. */
+void bus_start_thread(pthread_t *thread, void *(*run)(void *), void *arg);
 /* Closes and frees. NULL is nothing. */
 void bus_free(struct bus *bus);
 DEFINE_CLEANUP(struct bus *, bus_drop, bus_free)

@@ -16,7 +16,11 @@
 #include "version.h"
 
 #define HEARTBEAT_S 10
-#define FRAME_MAX 65536
+/*
+ * RabbitMQ's own limit, and no less: it sends a message's properties in one frame of the size that their sender was allowed, and with one
+ * too large for us the connection would be lost at each delivery.
+ */
+#define FRAME_MAX 131072
 #define CHANNEL_MAX 8
 #define STRINGS_MAX (1u << 20)
 #define TCP_USER_TIMEOUT_MS 5000

@@ -9,7 +9,9 @@
 #include "scratch.h"
 #include "text.h"
 
-#define BUS_HEADERS_MAX 32
+#define BUS_HEADERS_MAX 64
+/* Of these, the most that are only the sender's own; what comes after them is dropped. */
+#define BUS_OTHER_HEADERS_MAX 32
 
 struct bus_host {
 	char *host, *user, *password, *vhost;

@@ -69,12 +69,28 @@ static bool read_number(const amqp_field_value_t *value, int64_t *number)
 	}
 }
 
+static bool named(amqp_bytes_t key, const char *name)
+{
+	return key.len == strlen(name) && memcmp(key.bytes, name, key.len) == 0;
+}
+
+/* What tells the message's way: it is read also where a sender put very many headers before it. */
+static bool ours(amqp_bytes_t key)
+{
+	return (key.len > 2 && memcmp(key.bytes, "g-", 2) == 0) || named(key, "x-delivery-count") ||
+	       named(key, "traceparent");
+}
+
 static void read_headers(struct bus *bus, const amqp_table_t *table)
 {
+	size_t others = 0;
+
 	for (int i = 0; i < table->num_entries && bus->delivery.n_headers < BUS_HEADERS_MAX; i++) {
 		const amqp_field_value_t *value = &table->entries[i].value;
 		struct bus_header header = { 0 };
 
+		if (!ours(table->entries[i].key) && ++others > BUS_OTHER_HEADERS_MAX)
+			continue;
 		if (value->kind == AMQP_FIELD_KIND_UTF8 || value->kind == AMQP_FIELD_KIND_BYTES)
 			header.text = scratch_memdup(&bus->strings, value->value.bytes.bytes, value->value.bytes.len);
 		else if (!read_number(value, &header.number))

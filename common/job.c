@@ -15,6 +15,12 @@
 
 #define COPY_HEADERS 10 /* g-* and traceparent, at most */
 #define ERROR_MAX 300
+/* Of the sender's headers a copy keeps so many bytes: all of a copy's must fit a frame, and ours come on top. */
+#define KEPT_HEADERS_MAX ((size_t)64 << 10)
+#define CLIENT_MAX 255
+#define LATE_MIN_US 10000
+/* RabbitMQ takes no longer expiration. */
+#define EXPIRATION_MAX_MS ((int64_t)1 << 32)
 
 const char *worker_name = "";
 
@@ -74,6 +80,14 @@ static int64_t header_number(const struct bus_delivery *delivery, const char *na
 	return header->text ? strtoll(header->text, NULL, 10) : header->number;
 }
 
+/* An address; what is longer is none. */
+static const char *client_of(const struct bus_delivery *delivery)
+{
+	const char *client = header_text(delivery, "g-client");
+
+	return client && strlen(client) <= CLIENT_MAX ? client : NULL;
+}
+
 static size_t job_size(const struct bus_delivery *delivery)
 {
 	size_t size = sizeof(struct job) + delivery->body_len + 1 + text_size(delivery->routing_key) + 1 +
@@ -89,14 +103,35 @@ static size_t job_size(const struct bus_delivery *delivery)
 static void read_counters(struct message *message, const struct bus_delivery *delivery)
 {
 	const char *first_at = header_text(delivery, "g-first-at");
-	int64_t attempt = header_number(delivery, "g-attempt", 1);
+	int64_t attempt = header_number(delivery, "g-attempt", 1), expiration_ms;
 
 	message->attempt = attempt < 1 ? 1 : attempt > INT32_MAX ? INT32_MAX : (int)attempt;
 	message->delivery_count = header_number(delivery, "x-delivery-count", 0);
 	message->deadline_real_ms = header_number(delivery, "g-deadline", 0);
-	message->expiration_ms = delivery->expiration ? strtoll(delivery->expiration, NULL, 10) : 0;
+	expiration_ms = delivery->expiration ? strtoll(delivery->expiration, NULL, 10) : 0;
+	if (expiration_ms > 0 && expiration_ms < EXPIRATION_MAX_MS)
+		message->expiration_ms = expiration_ms;
 	if (first_at)
 		clock_parse(first_at, &message->first_at_us);
+}
+
+static void keep_headers(struct job *job, const struct bus_delivery *delivery, struct builder *builder)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < delivery->n_headers; i++) {
+		const struct bus_header *header = &delivery->headers[i];
+		size_t size = text_size(header->name) + text_size(header->text);
+
+		if (!sender_header(header->name) || kept + size > KEPT_HEADERS_MAX)
+			continue;
+		kept += size;
+		job->headers[job->n_headers++] = (struct bus_header){
+			.name = keep(builder, header->name),
+			.text = keep(builder, header->text),
+			.number = header->number,
+		};
+	}
 }
 
 struct job *job_new(const struct bus_delivery *delivery, enum lane lane, uint64_t epoch)
@@ -112,13 +147,7 @@ struct job *job_new(const struct bus_delivery *delivery, enum lane lane, uint64_
 	job->tag = delivery->tag;
 	job->headers = (struct bus_header *)(job + 1);
 	builder.at = (char *)(job->headers + delivery->n_headers);
-	for (size_t i = 0; i < delivery->n_headers; i++)
-		if (sender_header(delivery->headers[i].name))
-			job->headers[job->n_headers++] = (struct bus_header){
-				.name = keep(&builder, delivery->headers[i].name),
-				.text = keep(&builder, delivery->headers[i].text),
-				.number = delivery->headers[i].number,
-			};
+	keep_headers(job, delivery, &builder);
 	message->lane = lane;
 	message->routing_key = keep(&builder, delivery->routing_key ? delivery->routing_key : "");
 	message->type = keep(&builder, delivery->type);
@@ -126,7 +155,7 @@ struct job *job_new(const struct bus_delivery *delivery, enum lane lane, uint64_
 	message->correlation_id = keep(&builder, delivery->correlation_id);
 	message->reply_to = keep(&builder, delivery->reply_to);
 	message->traceparent = keep(&builder, header_text(delivery, "traceparent"));
-	message->client = keep(&builder, header_text(delivery, "g-client"));
+	message->client = keep(&builder, client_of(delivery));
 	message->redelivered = delivery->redelivered;
 	message->received_us = clock_us();
 	read_counters(message, delivery);
@@ -151,6 +180,20 @@ bool job_expired(const struct job *job)
 		return true;
 	/* The broker no longer looks at an expiration once a message is in the prefetch. */
 	return message->expiration_ms && clock_us() - message->received_us >= message->expiration_ms * 1000;
+}
+
+bool job_is_late(const struct job *job)
+{
+	const struct message *message = &job->message;
+	int64_t waited_us = clock_us() - message->received_us, left_us = INT64_MAX;
+
+	if (message->lane != LANE_RPC || waited_us < LATE_MIN_US)
+		return false;
+	if (message->expiration_ms)
+		left_us = message->expiration_ms * 1000 - waited_us;
+	if (message->deadline_real_ms && message->deadline_real_ms - clock_real_us() / 1000 < left_us / 1000)
+		left_us = message->deadline_real_ms * 1000 - clock_real_us();
+	return left_us < waited_us / 3;
 }
 
 /* ---- publications ---- */
@@ -187,7 +230,7 @@ static void send_reply(const struct job *job, const struct call *call)
 	struct outgoing *out;
 	size_t size;
 
-	if (!message->reply_to)
+	if (!message->reply_to || !name_takes_replies(message->reply_to))
 		return;
 	reply_write(call, &body);
 	size = text_size(message->reply_to) + text_size(message->correlation_id) + TRACEPARENT_LEN + 1 + body.len + 1;

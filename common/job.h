@@ -45,6 +45,9 @@ void job_free(struct job *job);
 /* A request nobody waits for any longer: past its expiration or g-deadline. Any thread. */
 bool job_expired(const struct job *job);
 
+/* A request that has spent most of the time it had left in this process, so that an answer would come too late. Any thread. */
+bool job_is_late(const struct job *job);
+
 /*
  * Does what the call's outcome asks for: publishes its outbox, its reply, its retried or dead copy, and hands the job to the sink with
  * its verdict once the broker has confirmed what must be confirmed. The call may be released afterwards. Any thread.

@@ -387,8 +387,7 @@ void listener_count(void)
 void listener_start(struct listener *listener, struct workers *workers)
 {
 	listener->workers = workers;
-	if (pthread_create(&listener->thread, NULL, listener_main, listener))
-		BUG("cannot start the listener");
+	bus_start_thread(&listener->thread, listener_main, listener);
 	listener->started = true;
 }
 

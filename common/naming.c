@@ -76,3 +76,22 @@ const char *name_command_of(const char *routing_key)
 
 	return dot ? dot + 1 : routing_key;
 }
+
+bool name_takes_replies(const char *reply_to)
+{
+	static const char direct[] = "amq.rabbitmq.reply-to";
+	static const char base64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const char *process = reply_to + sizeof(direct);
+	size_t len;
+
+	if (strncmp(reply_to, direct, sizeof(direct) - 1) != 0)
+		return *reply_to != '\0';
+	if (reply_to[sizeof(direct) - 1] != '.')
+		return false;
+	/* A process in Erlang's external format, in base64: it begins with 131 88 or 131 103. Then a key. */
+	if (strncmp(process, "g1h", 3) != 0 && strncmp(process, "g2d", 3) != 0)
+		return false;
+	len = strspn(process, base64);
+	len += strspn(process + len, "=");
+	return len % 4 == 0 && process[len] == '.' && process[len + 1] != '\0';
+}

@@ -6,6 +6,7 @@
 #ifndef GARRISON_NAMING_H
 #define GARRISON_NAMING_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define EXCHANGE_COMMANDS "game.commands"
@@ -29,5 +30,11 @@ char *name_routing_key(const char *service, const char *command, char buffer[sta
 
 /* The last part of a routing key ("join_queue" of "arena.join_queue"), which may be all of it; points into key. Any thread. */
 const char *name_command_of(const char *routing_key);
+
+/*
+ * False for a reply_to that no requester can have been given: a direct one that does not name a process of the broker. Replying there
+ * makes RabbitMQ close the connection that the reply came by, and all others' with it. Any thread.
+ */
+bool name_takes_replies(const char *reply_to);
 
 #endif

@@ -356,8 +356,7 @@ struct publisher *publisher_start(const char *urls, const char *connection_name,
 	outgoing_queue_init(&publisher->waiting);
 	outgoing_queue_init(&publisher->replies);
 	requests_init(&publisher->requests);
-	if (pthread_create(&publisher->thread, NULL, publisher_main, publisher))
-		BUG("cannot start the publisher");
+	bus_start_thread(&publisher->thread, publisher_main, publisher);
 	return publisher;
 }
 

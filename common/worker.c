@@ -13,6 +13,8 @@
 #define THREAD_STACK ((size_t)512 << 10)
 #define SCRATCH_CAP ((size_t)64 << 20)
 #define HARD_LIMIT_MIN_MS 2000
+/* Where so many wait for a command there is no hope for a request that has waited for most of its time. */
+#define CROWD 32
 #define TOGETHER_MAX 64
 
 /* ---- what a thread is doing, for the watchdog ---- */
@@ -75,6 +77,7 @@ void workers_add(struct workers *workers, struct job *job)
 	pthread_mutex_lock(&workers->mutex);
 	*queue->tail = job;
 	queue->tail = &job->next;
+	queue->n++;
 	/* Else whoever runs this command will look again. */
 	if (is_ready(queue))
 		pthread_cond_signal(&workers->work);
@@ -88,6 +91,7 @@ static struct job *pop(struct job_queue *queue)
 	queue->head = job->next;
 	if (!queue->head)
 		queue->tail = &queue->head;
+	queue->n--;
 	job->next = NULL;
 	return job;
 }
@@ -126,6 +130,36 @@ static struct job_queue *next_ready(struct workers *workers)
 			return queue;
 	}
 	return NULL;
+}
+
+/*
+ * Takes out the requests at the head that nobody waits for any longer, or hardly. Were they a turn, or served, a command that is asked for
+ * more often than it can be done would spend itself on those whose time is up just then. With the mutex held.
+ */
+static struct job *take_late(struct job_queue *queue)
+{
+	struct job *list = NULL;
+
+	while (queue->head && (job_expired(queue->head) || (queue->n >= CROWD && job_is_late(queue->head)))) {
+		struct job *job = pop(queue);
+
+		job->next = list;
+		list = job;
+	}
+	return list;
+}
+
+static void end_late(struct job *list, const struct job_sink *sink)
+{
+	while (list) {
+		struct job *job = list;
+
+		list = job->next;
+		if (job_expired(job))
+			job_finish(job, VERDICT_ACK, sink);
+		else
+			job_turn_away(job, "too many others are being served; ask again", sink);
+	}
 }
 
 /* With the mutex held. */
@@ -236,12 +270,17 @@ static void *jobs_main(void *arg)
 	struct thread *thread = arg;
 	struct workers *workers = thread->workers;
 	struct job_queue *queue;
+	struct job *late;
 
 	pthread_mutex_lock(&workers->mutex);
 	for (;;) {
 		if (workers->probe_wanted && !workers->probing) {
 			thread_probe(thread);
-		} else if ((queue = next_ready(workers))) {
+		} else if ((queue = next_ready(workers)) && (late = take_late(queue))) {
+			pthread_mutex_unlock(&workers->mutex);
+			end_late(late, workers->sink);
+			pthread_mutex_lock(&workers->mutex);
+		} else if (queue) {
 			size_t n;
 			struct job *list = take_jobs(workers, queue, &n);
 

@@ -24,6 +24,7 @@ struct thread {
 
 struct job_queue {
 	struct job *head, **tail;
+	size_t n;
 	size_t running; /* threads at work on this command */
 	size_t running_max;
 };

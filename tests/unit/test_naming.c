@@ -37,10 +37,27 @@ static void a_command_is_the_last_part_of_its_key(void)
 	CHECK_STR(name_command_of(""), "");
 }
 
+static void replies_go_where_somebody_can_be(void)
+{
+	CHECK(name_takes_replies("game.answers"));
+	CHECK(name_takes_replies("amq.gen-JzTY20BRgKO-HjmUJj0wLg"));
+	CHECK(name_takes_replies("amq.rabbitmq.reply-to.g1hoAA5yYWJiaXRAbG9jYWxob3N0AAAEKgAAAABkAAA=.bXlrZXk="));
+	CHECK(name_takes_replies("amq.rabbitmq.reply-to.g2dkAA5yYWJiaXRAbG9jYWxob3N0AAAEKgAAAABk.key"));
+	CHECK(!name_takes_replies(""));
+	CHECK(!name_takes_replies("amq.rabbitmq.reply-to"));
+	CHECK(!name_takes_replies("amq.rabbitmq.reply-to."));
+	CHECK(!name_takes_replies("amq.rabbitmq.reply-to.forged.key"));
+	CHECK(!name_takes_replies("amq.rabbitmq.reply-to.g1h.key"));
+	CHECK(!name_takes_replies("amq.rabbitmq.reply-to.g1hoAA5y"));
+	CHECK(!name_takes_replies("amq.rabbitmq.reply-to.g1hoAA5y."));
+	CHECK(!name_takes_replies("amq.rabbitmq.reply-to.g1hoAA5!.key"));
+}
+
 static const struct check_test tests[] = {
 	CHECK_TEST(queues_are_named_for_their_service),
 	CHECK_TEST(rungs_are_named_for_their_delay),
 	CHECK_TEST(a_command_is_the_last_part_of_its_key),
+	CHECK_TEST(replies_go_where_somebody_can_be),
 };
 
 int main(int argc, char **argv)

@@ -20,6 +20,7 @@ local now_ms = floor(now_us / 1000)
 
 local GHOSTS_MAX = 200   -- dead entries removed by one call at most, so that no call holds the server for long
 local OVERDUE_MAX = 50   -- overdue requests looked at by one call at most
+local ENTRY_MAX = 1000   -- bytes of what is to be told; a longer one is not ours
 local GUARD_MS = 60000   -- a request's hash outlives its expiry until the sweep; this guards against no sweep at all
 
 -- The rules, the same ARGV in every operation that needs them.
@@ -48,10 +49,28 @@ end
 
 -- Requests ------------------------------------------------------------------------------------------------------------
 
+-- Other programs can write here too. What none of these operations has written is as good as absent, and makes way: one player's
+-- unreadable hash must not keep others from their match, nor him for ever.
+local function read_hash(key, ...)
+	local h = redis.pcall('HMGET', key, ...)
+	if h.err then
+		call('DEL', key)
+		return {}
+	end
+	return h
+end
+
+local function digits(text)
+	return text and #text <= 16 and string.match(text, '^%d+$')
+end
+
 -- The request in a hash, dead or alive; nil when there is none.
 local function load_request(id)
-	local h = call('HMGET', 'arena:request:' .. id, 'mode', 'gear_score', 'created_us', 'expires_us', 'join_id')
-	if not (h[1] and h[2] and h[3] and h[4]) then
+	if not string.match(id, '^[1-9]%d*$') then
+		return nil
+	end
+	local h = read_hash('arena:request:' .. id, 'mode', 'gear_score', 'created_us', 'expires_us', 'join_id')
+	if not (h[1] and digits(h[2]) and digits(h[3]) and digits(h[4])) then
 		return nil
 	end
 	return {id = id, mode = h[1], score = h[2], created_us = tonumber(h[3]), expires_us = tonumber(h[4]),
@@ -251,10 +270,10 @@ function operations.join()
 	if request then
 		expire(request)
 	end
-	local h = call('HMGET', 'arena:last:' .. char, 'ended_us', 'join_id', 'session_id', 'left:' .. mode, 'mode', 'gear_score',
+	local h = read_hash('arena:last:' .. char, 'ended_us', 'join_id', 'session_id', 'left:' .. mode, 'mode', 'gear_score',
 		'created_us', 'expires_us')
-	local ended_us, last_join_id, session, left_us = tonumber(h[1]), h[2], h[3], tonumber(h[4])
-	if join_id ~= '' and last_join_id == join_id then
+	local ended_us, last_join_id, session, left_us = tonumber(h[1] or 0), h[2], h[3], tonumber(h[4] or 0)
+	if join_id ~= '' and last_join_id == join_id and h[5] and h[6] and h[7] and h[8] then
 		return {'request', h[5], h[6], h[7], h[8], whole(now_us)}
 	end
 	if first_at_us > 0 and ((ended_us or 0) > first_at_us or (left_us or 0) > first_at_us) then
@@ -282,9 +301,9 @@ function operations.leave()
 	local leave_id, first_at_us = ARGV[10], tonumber(ARGV[11])
 	local last = 'arena:last:' .. char
 	if leave_id ~= '' then
-		local done = call('HMGET', last, 'leave_id', 'left')
+		local done = read_hash(last, 'leave_id', 'left')
 		if done[1] == leave_id then
-			return tonumber(done[2])
+			return tonumber(done[2] or 0)
 		end
 	end
 	local request = load_request(char)
@@ -296,6 +315,7 @@ function operations.leave()
 		finish(request, 'left', now_us)
 	end
 	-- Also when there was nothing to leave: a join that is retried later must see that the player left since.
+	read_hash(last, 'left')
 	call('HSET', last, 'left:' .. mode, now_us, 'leave_id', leave_id, 'left', left and 1 or 0)
 	call('PEXPIRE', last, memory_ms)
 	return left and 1 or 0
@@ -317,8 +337,8 @@ function operations.match()
 		end
 		return {'waiting'}
 	end
-	local h = call('HMGET', 'arena:last:' .. char, 'ended', 'mode', 'session_id', 'expires_us')
-	local ended, last_mode, session, expires_us = h[1], h[2], h[3], h[4]
+	local h = read_hash('arena:last:' .. char, 'ended', 'mode', 'session_id', 'expires_us')
+	local ended, last_mode, session, expires_us = h[1], h[2], h[3], digits(h[4]) and h[4] or 0
 	if request then
 		ended, last_mode, expires_us = 'expired', request.mode, request.expires_us
 	end
@@ -326,8 +346,8 @@ function operations.match()
 		return {'none'}
 	end
 	if ended == 'matched' then
-		local battle = call('GET', 'arena:battle:' .. session)
-		return battle and {'matched', session, battle} or {'none'}
+		local battle = session and redis.pcall('GET', 'arena:battle:' .. session)
+		return type(battle) == 'string' and {'matched', session, battle} or {'none'}
 	end
 	return ended == 'expired' and now_us < expires_us + ARGV[10] * 1000 and {'timeout'} or {'none'}
 end
@@ -342,16 +362,17 @@ end
 function operations.expire()
 	local due = call('ZRANGEBYSCORE', 'arena:expiry', '-inf', now_ms, 'WITHSCORES', 'LIMIT', 0, ARGV[10])
 	for i = 1, #due, 2 do
-		local id, entry_mode = string.match(due[i], '^(%S+) (%S+)$')
-		local request = load_request(id)
+		local id, entry_mode = string.match(due[i], '^([1-9]%d*) (%S+)$')
+		local request = id and load_request(id)
 		if request and request.mode == entry_mode and not is_alive(request) then
 			expire(request)
 		else
 			call('ZREM', 'arena:expiry', due[i])
 		end
-		if not request then -- Redis lost the hash: the entry knows enough to end it
+		if id and not request then -- Redis lost the hash: the entry knows enough to end it
 			local score = call('ZSCORE', 'arena:queue:' .. entry_mode, id) or '0'
 			remove_entry(id, entry_mode, score)
+			read_hash('arena:last:' .. id, 'ended')
 			expire({id = id, mode = entry_mode, score = score, created_us = 0, expires_us = due[i + 1] * 1000,
 				join_id = '', queued = false})
 		end
@@ -361,11 +382,16 @@ end
 
 -- take: how many at most, lease (ms). What is due to be announced, oldest first; nobody else is given it before the lease is over.
 function operations.take()
-	local due = call('ZRANGEBYSCORE', 'arena:announce', '-inf', now_ms, 'LIMIT', 0, ARGV[10])
-	for _, entry in ipairs(due) do
-		call('ZADD', 'arena:announce', now_ms + ARGV[11], entry)
+	local taken = {}
+	for _, entry in ipairs(call('ZRANGEBYSCORE', 'arena:announce', '-inf', now_ms, 'LIMIT', 0, ARGV[10])) do
+		if #entry > ENTRY_MAX then
+			call('ZREM', 'arena:announce', entry)
+		else
+			call('ZADD', 'arena:announce', now_ms + ARGV[11], entry)
+			taken[#taken + 1] = entry
+		end
 	end
-	return due
+	return taken
 end
 
 return operations[op]()

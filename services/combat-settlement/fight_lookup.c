@@ -31,6 +31,8 @@ const struct field fight_answer_fields[FIGHT_ANSWER_FIELDS] = {
 		.help = "what to do with the player's buttons"),
 };
 
+/* Far more than 64 participants with all their loot take; what is longer is no tombstone of ours, and is not read. */
+#define TOMBSTONE_MAX ((size_t)4 << 20)
 #define RESTORE_COMMAND "state-backup.restore_full_state"
 #define RESTORE_TIMEOUT_MS 2000
 
@@ -155,7 +157,7 @@ static int ask_redis(
 		return -1;
 	*known = (struct known){ 0 };
 	tombstone = kv_string(kv_at(&answers, 0), &len);
-	if (tombstone && kv_kind(kv_at(&answers, 0)) == KV_STRING)
+	if (tombstone && len <= TOMBSTONE_MAX && kv_kind(kv_at(&answers, 0)) == KV_STRING)
 		known->tombstone = (struct json_text){ scratch_memdup(&call->scratch, tombstone, len), len };
 	known->live = kv_integer(kv_at(&answers, 1), 0) > 0;
 	known->unknown = kv_integer(kv_at(&answers, 2), 0) > 0;

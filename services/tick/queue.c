@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 
+#include "log.h"
 #include "services/tick/category.h"
 
 #define CURSOR_KEY "tick:cursor"
@@ -106,6 +107,35 @@ int queue_forget_cursor(struct kv *kv, struct error *err)
 	return kv_command(kv, &answers, err, "DEL %s", CURSOR_KEY);
 }
 
+/*
+ * A key of ours that another program has made into something else would keep every category from its ticks. Nothing in it can be ours,
+ * and what should be is found again in auto_sessions.
+ */
+static void queue_removal(struct kv *kv, const struct kv_answer *answer, const char *key)
+{
+	static const char wrong_type[] = "WRONGTYPE";
+	const char *text = kv_string(answer, NULL);
+
+	if (kv_kind(answer) != KV_ERROR || strncmp(text, wrong_type, sizeof(wrong_type) - 1) != 0)
+		return;
+	log_line(LOG_WARN, "tick_key", "%s is removed: %s", key, text);
+	kv_queue(kv, "DEL %s", key);
+}
+
+static int remove_strangers(struct kv *kv, const struct kv_answers *looked, struct error *err)
+{
+	CLEANUP(kv_answers_release) struct kv_answers answers = { 0 };
+
+	if (!kv_check(looked, err))
+		return 0;
+	queue_removal(kv, kv_at(looked, 0), CURSOR_KEY);
+	for (int i = 0; i < CATEGORY_COUNT; i++)
+		queue_removal(kv, kv_at(looked, 2 + 2 * (size_t)i), categories[i].queue);
+	if (!kv_sync(kv, &answers, err))
+		kv_check(looked, err);
+	return -1;
+}
+
 int queue_look(struct kv *kv, int64_t sweep_pause_ms, int64_t interval_ms, struct queue_state *state, struct error *err)
 {
 	CLEANUP(kv_answers_release) struct kv_answers answers = { 0 };
@@ -119,7 +149,7 @@ int queue_look(struct kv *kv, int64_t sweep_pause_ms, int64_t interval_ms, struc
 		kv_queue(kv, "LLEN %s", categories[i].queue);
 		kv_queue(kv, "LINDEX %s 0", categories[i].queue);
 	}
-	if (kv_sync(kv, &answers, err) || kv_check(&answers, err))
+	if (kv_sync(kv, &answers, err) || remove_strangers(kv, &answers, err))
 		return -1;
 	*state = (struct queue_state){ .oldest_due_us = QUEUE_NEVER_US };
 	readable = read_cursor(kv_at(&answers, at++), state);

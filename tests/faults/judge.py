@@ -124,8 +124,9 @@ class Judge:
 
     # The verdict ------------------------------------------------------------------------------------------------------
 
-    def check(self, first=0):
-        """[(invariant, what is wrong)], most telling first; first: the history's length when the fault began."""
+    def check(self, first=0, stopped_s=0):
+        """[(invariant, what is wrong)], most telling first; first: the history's length when the fault began; stopped_s: so long
+        was a worker stopped with messages in hand."""
         problems = []
         self.seen_now = self.snapshot()
         for invariant, look in (
@@ -138,7 +139,7 @@ class Judge:
             except AssertionError as error:
                 problems.append((invariant, str(error)[:2000]))
         problems += [("I6", f"untrue answer: {u}") for u in self.history.of("untrue", first)]
-        problems += [("I7", problem) for problem in self.late(first)]
+        problems += [("I7", problem) for problem in self.late(first, stopped_s)]
         return problems
 
     def snapshot(self):
@@ -308,10 +309,10 @@ class Judge:
                         self.settled_lines += 1
                 self.first_log[worker] = file.tell()
 
-    def late(self, first):
+    def late(self, first, stopped_s):
         self.longest_ms = 0
         self.read_logs()
-        if self.longest_ms > LONGEST_HANDLING_MS:
+        if self.longest_ms > LONGEST_HANDLING_MS + stopped_s * 1000:
             yield f"a message was in hand for {self.longest_ms:.0f} ms"
         slow = max(self.history.of("call", first), key=lambda call: call["ms"], default=None)
         if slow and slow["ms"] > LONGEST_CALL_MS:

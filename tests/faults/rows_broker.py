@@ -14,7 +14,7 @@ def reconnects(world):
     return sum(world.counter("garrison_consumer_connects_total").values())
 
 
-@row("broker killed", fired="no worker is ready", short=True, seconds=12)
+@row("broker killed", fired="no worker is ready", short=True)
 def broker_killed(run):
     """kill -9 of RabbitMQ under load, then its start."""
     run.load.engine.burst(run.rng)
@@ -24,7 +24,7 @@ def broker_killed(run):
     return 1
 
 
-@row("broker paused", fired="a call is not answered meanwhile", seconds=15)
+@row("broker paused", fired="a call is not answered meanwhile")
 def broker_paused(run):
     """SIGSTOP to RabbitMQ for 12 s, then SIGCONT."""
     before = len(run.history.of("trouble"))
@@ -46,7 +46,7 @@ def connections_closed(run):
     return int(reconnects(run.world) - before)
 
 
-@row("broker application stopped", fired="workers connect anew", seconds=15)
+@row("broker application stopped", fired="workers connect anew")
 def app_stopped(run):
     """rabbitmqctl stop_app, 2 s, start_app."""
     before = reconnects(run.world)
@@ -57,7 +57,7 @@ def app_stopped(run):
     return int(reconnects(run.world) - before)
 
 
-@row("listeners suspended", fired="a new connection is refused meanwhile", seconds=8)
+@row("listeners suspended", fired="a new connection is refused meanwhile")
 def listeners_suspended(run):
     """rabbitmqctl suspend_listeners, all connections closed, 4 s, resume_listeners."""
     fired = 0
@@ -74,7 +74,7 @@ def listeners_suspended(run):
     return fired
 
 
-@row("memory alarm", fired="the node says mem_alarm", short=True, seconds=8)
+@row("memory alarm", fired="the node says mem_alarm", short=True)
 def memory_alarm(run):
     """set_vm_memory_high_watermark absolute 1MB for 4 s: the broker takes no publications, acks still go out."""
     def alarmed():
@@ -105,7 +105,7 @@ def delete_and_declare(run, services):
     return noticed
 
 
-@row("queue deleted and declared again", fired="its consumers are not ready", loses="what was in the queue", seconds=8)
+@row("queue deleted and declared again", fired="its consumers are not ready", loses="what was in the queue")
 def queue_deleted(run):
     """The durable queues of two services are deleted under their consumers while empty, and declared by topology apply; the load goes on."""
     noticed = delete_and_declare(run, run.rng.sample(("tick", "arena", "combat-settlement", "state-backup"), 2))
@@ -114,7 +114,7 @@ def queue_deleted(run):
 
 
 @row("queue declared again, broker killed at once", fired="the queue has no leader",
-     loses="what was confirmed in the second before", seconds=15)
+     loses="what was confirmed in the second before")
 def leader_lost(run):
     """An empty queue is deleted, declared again, and the broker killed at once, until RabbitMQ has lost its data (at most 4 times); then what the operator's page says: deleted, topology apply."""
     stack = run.world.stack
@@ -137,7 +137,7 @@ def leader_lost(run):
 # Messages ---------------------------------------------------------------------------------------------------------------
 
 
-@row("history replayed twice, shuffled", fired="copies confirmed by the broker", short=True, seconds=4)
+@row("history replayed twice, shuffled", fired="copies confirmed by the broker", short=True)
 def replayed(run):
     """The latest 400 fights are published again, twice over and in another order each time, in mid-load."""
     documents = list(run.load.engine.documents.values())[-400:]

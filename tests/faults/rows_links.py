@@ -107,8 +107,7 @@ def link_row(server, kind):
             proxy.heal()
 
     inflict.__doc__ = work.__doc__
-    seconds = SILENT_S[server] if kind in ("frozen", "deaf", "mute") else 6
-    row(f"link to {NAMES[server]} {kind}", fired, seconds=seconds, short=(server, kind) == ("rabbitmq", "cut"))(inflict)
+    row(f"link to {NAMES[server]} {kind}", fired, short=(server, kind) == ("rabbitmq", "cut"))(inflict)
 
 
 for _server in LINKS:
@@ -116,13 +115,13 @@ for _server in LINKS:
         link_row(_server, _kind)
 
 
-@row("COMMIT answers lost", fired="answers lost, as the proxy counts them", short=True, seconds=6)
+@row("COMMIT answers lost", fired="answers lost, as the proxy counts them", short=True)
 def commit_lost(run):
     """Transactions commit and nobody is told: the connection is reset in place of the answer to COMMIT, for 4 s."""
     return lose(run, "postgres", "COMMIT", 4)
 
 
-@row("confirms lost", fired="answers lost, as the proxy counts them", short=True, seconds=6)
+@row("confirms lost", fired="answers lost, as the proxy counts them", short=True)
 def confirm_lost(run):
     """The broker has an event and nobody is told: the connection is reset in place of its confirm, for 4 s."""
     return lose(run, "rabbitmq", "game.events", 4)

@@ -11,7 +11,7 @@ from lib.wait import wait_for
 from .table import Skip, row
 
 
-@row("PostgreSQL killed", fired="a worker is not ready", short=True, seconds=8)
+@row("PostgreSQL killed", fired="a worker is not ready", short=True)
 def postgres_killed(run):
     """kill -9 of the postmaster and its children under load, then its start and recovery."""
     run.load.engine.burst(run.rng)
@@ -21,7 +21,7 @@ def postgres_killed(run):
     return 1
 
 
-@row("PostgreSQL paused", fired="a worker is not ready", seconds=15)
+@row("PostgreSQL paused", fired="a worker is not ready")
 def postgres_paused(run):
     """SIGSTOP to the postmaster and all its children until workers notice and 3 s more, then SIGCONT."""
     stopped = run.world.postgres_processes()
@@ -40,7 +40,7 @@ TERMINATE = (
 )
 
 
-@row("backends terminated in a loop", fired="backends terminated, as PostgreSQL counts them", short=True, seconds=4)
+@row("backends terminated in a loop", fired="backends terminated, as PostgreSQL counts them", short=True)
 def terminated(run):
     """pg_terminate_backend for seven in ten connections of the fleet, 15 times in 3 s."""
     fired = 0
@@ -52,7 +52,7 @@ def terminated(run):
     return fired
 
 
-@row("locks held", fired="a backend of the fleet waits for a lock", short=True, seconds=12)
+@row("locks held", fired="a backend of the fleet waits for a lock", short=True)
 def locks_held(run):
     """LOCK TABLE of characters, combat_history and auto_sessions, 3 s each: longer than lock_timeout (1.5 s and 2 s) and no longer than a command's limit."""
     fired = 0
@@ -71,7 +71,7 @@ def locks_held(run):
     return fired
 
 
-@row("rows locked for update", fired="a backend of the fleet waits for a lock", seconds=8)
+@row("rows locked for update", fired="a backend of the fleet waits for a lock")
 def rows_locked(run):
     """SELECT … FOR UPDATE of five random characters, 0.5 to 2 s each, six times."""
     fired = 0
@@ -90,7 +90,7 @@ def rows_locked(run):
     return fired
 
 
-@row("no connection to be had", fired="a connection of our own is refused (53300)", seconds=10)
+@row("no connection to be had", fired="a connection of our own is refused (53300)")
 def connections_filled(run):
     """max_connections are filled by us, the fleet's are terminated, 5 s, ours are closed."""
     held, fired = [], 0
@@ -113,7 +113,7 @@ def connections_filled(run):
     return fired
 
 
-@row("disk full", fired="a write of our own is refused (53100)", seconds=12)
+@row("disk full", fired="a write of our own is refused (53100)")
 def disk_full(run):
     """The disk of PostgreSQL's data (a tmpfs of its own) is filled for 5 s; then there is room again, and the server is started if it gave up."""
     if not run.world.small_disk:

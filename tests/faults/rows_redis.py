@@ -22,7 +22,7 @@ def redis_killed(run):
     return 1
 
 
-@row("Redis paused", fired="a worker is not ready", seconds=10)
+@row("Redis paused", fired="a worker is not ready")
 def redis_paused(run):
     """SIGSTOP to Redis until workers notice and 3 s more, then SIGCONT."""
     run.world.servers.pause("redis")
@@ -46,7 +46,7 @@ def client_pause(run):
     return fired
 
 
-@row("connections to Redis killed, scripts flushed", fired="clients killed, as Redis counts them", short=True, seconds=3)
+@row("connections to Redis killed, scripts flushed", fired="clients killed, as Redis counts them", short=True)
 def connections_killed(run):
     """CLIENT KILL TYPE normal and SCRIPT FLUSH, 20 times in 2 s."""
     fired = 0
@@ -57,7 +57,7 @@ def connections_killed(run):
     return fired
 
 
-@row("Redis out of memory", fired="a write of our own is refused (OOM)", short=True, seconds=6)
+@row("Redis out of memory", fired="a write of our own is refused (OOM)", short=True)
 def out_of_memory(run):
     """CONFIG SET maxmemory 1mb for 4 s with noeviction: whatever writes is refused."""
     fired = 0
@@ -76,7 +76,7 @@ def out_of_memory(run):
     return fired
 
 
-@row("Redis emptied", fired="DBSIZE is 0", loses=FORGOTTEN, short=True, seconds=4)
+@row("Redis emptied", fired="DBSIZE is 0", loses=FORGOTTEN, short=True)
 def emptied(run):
     """FLUSHALL, twice in mid-load; garrisonctl restore --all after each."""
     for _ in range(2):
@@ -91,7 +91,7 @@ def emptied(run):
     return 2
 
 
-@row("Redis back empty", fired="DBSIZE is 0 after the start", loses=FORGOTTEN, seconds=8)
+@row("Redis back empty", fired="DBSIZE is 0 after the start", loses=FORGOTTEN)
 def back_empty(run):
     """kill -9, its append-only file deleted, start; then garrisonctl restore --all."""
     run.world.servers.kill("redis")

@@ -52,7 +52,7 @@ def rolling_restart(run):
     return fired
 
 
-@row("the busy one of two paused", fired="the process is stopped (state T)", short=True)
+@row("the busy one of two paused", fired="the process is stopped (state T)", short=True, stopped_s=3)
 def pause_in_turn(run):
     """SIGSTOP to the first, then the second worker of each service at once, 2.5 s each, then SIGCONT; so the other takes over."""
     fired = 0
@@ -72,7 +72,7 @@ def is_stopped(pid):
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
-@row("workers paused past their heartbeat", fired="the broker has cut them off: they connect anew", seconds=35)
+@row("workers paused past their heartbeat", fired="the broker has cut them off: they connect anew", stopped_s=32)
 def pause_past_heartbeat(run):
     """SIGSTOP to the second worker of each service for 32 s (heartbeat 10 s, three times over), then SIGCONT."""
     paused = [run.world.workers[name] for name in run.world.of(2) if name.partition("/")[0] in PAIRED]
@@ -91,7 +91,7 @@ def pause_past_heartbeat(run):
     return reconnected()
 
 
-@row("clocks stepped by an hour", fired="the worker's log is an hour off", seconds=12)
+@row("clocks stepped by an hour", fired="the worker's log is an hour off")
 def step_clocks(run):
     """The second worker of each service runs under libfaketime; its clock jumps an hour ahead, then an hour back, 3 s each; monotonic time stays."""
     if not FAKETIME:

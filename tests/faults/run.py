@@ -12,6 +12,7 @@ run.py --table    what the last runs saw, from build/faults.json into docs/promi
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -47,6 +48,7 @@ class Run:
         self.rng = random.Random(f"{seed}-faults")
         self.world = World(bin_dir, small_disk)
         self.load = None
+        self.amiss = True  # then the logs and the history are kept
 
     def __enter__(self):
         try:
@@ -56,6 +58,7 @@ class Run:
             self.judge = Judge(self.world, self.load, self.history)
             self.load.go()
             self.world.wait_recovered(time.monotonic())
+            self.amiss = False
         except BaseException:
             self.__exit__(*sys.exc_info())
             raise
@@ -70,10 +73,13 @@ class Run:
             if kind is None:
                 raise Failed(f"the fleet did not end cleanly: {problem}") from None
             print(f"the fleet did not end cleanly: {problem}"[:3000])
+        if not self.amiss:
+            shutil.rmtree(self.world.folder)
 
     def do(self, row):
         """Load, fault, healing, quiet, verdict. Returns what was seen; raises Failed."""
         seen = {"fired": 0}
+        self.amiss = True
         first = len(self.history)
         before = self.counts()
         try:
@@ -84,11 +90,15 @@ class Run:
             time.sleep(WARM_UP_S)
             self.load.rest()
             self.judge.drain()
-            problems = self.judge.check(first)
+            problems = self.judge.check(first, row.stopped_s)
+        except Skip:
+            self.amiss = False
+            raise
         except AssertionError as problem:
             problems = [("I7", str(problem)[:3000])]
         if not seen["fired"]:
             problems.insert(0, ("-", "the fault never fired"))
+        self.amiss = bool(problems)
         if problems:
             raise Failed(f"{row.name} (FAULTS_SEED={self.seed}):\n" + "\n".join(f"  {i}: {p}" for i, p in problems))
         self.measure(seen, before, first)
@@ -120,6 +130,7 @@ def mutation_check(run):
         run.do(next(row for row in ROWS if row.name.startswith("history replayed")))
     except Failed as failure:
         if "I1: character" in str(failure):
+            run.amiss = False
             return
         raise Failed(f"without idempotency it failed for another reason: {failure}") from None
     raise Failed("without idempotency nothing was amiss: the judge is blind")

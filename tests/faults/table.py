@@ -14,16 +14,16 @@ class Row:
     checks: str  # invariants
     loses: str  # what may be lost, as documented; "" for nothing
     short: bool  # of the short form as well
-    seconds: int  # about, without recovery and judging
+    stopped_s: int  # so long a worker is stopped with messages in hand
     seen: list = field(default_factory=list)
 
 
-def row(name, fired, checks="I1-I8", loses="", short=False, seconds=5):
+def row(name, fired, checks="I1-I8", loses="", short=False, stopped_s=0):
     """The function's first paragraph says what is done."""
 
     def add(function):
         what = " ".join(function.__doc__.split())
-        ROWS.append(Row(name, function, what, fired, checks, loses, short, seconds))
+        ROWS.append(Row(name, function, what, fired, checks, loses, short, stopped_s))
         return function
 
     return add

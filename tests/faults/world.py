@@ -64,6 +64,7 @@ class World:
         self.small_disk = small_disk
         self.servers = Servers.private(small_disk_for_postgres if small_disk else None)
         self.proxies, self.workers, self.bins = {}, {}, {}
+        self.fleet = None
         self.bin_dir = Path(bin_dir)
 
     def start(self):
@@ -83,7 +84,8 @@ class World:
     def close(self):
         """Each worker's clean end, and the servers'; the problems there were."""
         try:
-            self.fleet.stop()
+            if self.fleet:
+                self.fleet.stop()
         finally:
             for proxy in self.proxies.values():
                 proxy.__exit__()

@@ -138,7 +138,12 @@ static int try_servers(const struct service *service, struct bus *bus, struct pg
 	}
 	if (!bus_is_open(bus) && bus_connect(bus, false, CONNECT_LIMIT_MS, err))
 		return -1;
-	return check_topology(service, bus, err) || run_start(service, pg, kv, err) ? -1 : 0;
+	if (check_topology(service, bus, err)) {
+		/* Where it failed because the connection broke, asking on it again would fail for ever. */
+		bus_close(bus, 0);
+		return -1;
+	}
+	return run_start(service, pg, kv, err);
 }
 
 bool stop_asked(int wait_ms)

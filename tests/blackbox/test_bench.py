@@ -109,6 +109,11 @@ def test_noise_alone_is_no_breach():
     assert growth.breaches(grown(growth_100000=[30, 40], growth_1000000=[45, 80])) == []
 
 
+def test_linear_growth_below_a_constant_is_told():
+    cost = {f"growth_{n}": [30 + n * 20e-6] for n in (1000, 10_000, 100_000, 1_000_000)}
+    assert len(growth.breaches(grown(**cost))) == 2  # from 10,000 and from 100,000 to a million
+
+
 def test_the_table_of_growth_and_its_plot():
     results = grown(growth_1000=[30, 31], growth_10000=[32, 33], growth_1000000=[40, 44])
     assert "| a tick | µs | 30.5 (30.0 to 31.0) | 32.5 (32.0 to 33.0) | 42.0 (40.0 to 44.0) | 1.38 |" in growth.markdown(results)

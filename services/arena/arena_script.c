@@ -78,7 +78,10 @@ const char *answer_word(struct arena_session *session, const struct kv_answer *a
 
 static int64_t answer_number(const struct kv_answer *answer, size_t i)
 {
-	return i < kv_length(answer) ? kv_integer(kv_item(answer, i), 0) : 0;
+	int64_t number = i < kv_length(answer) ? kv_integer(kv_item(answer, i), 0) : 0;
+
+	/* What another program has written may be out of all bounds. */
+	return number < -INT_LIMIT || number > INT_LIMIT ? 0 : number;
 }
 
 void answer_request(struct arena_session *session, const struct kv_answer *answer, struct arena_request *request,

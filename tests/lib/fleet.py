@@ -35,9 +35,10 @@ def http_get(url):
 
 
 class Worker:
-    """One process. Settings are given in lower or upper case: Worker(..., tick_interval="2s")."""
+    """One process. Settings are given in lower or upper case: Worker(..., tick_interval="2s"). A launcher is a command that becomes the
+    worker, as ("sh", "-c", 'ulimit -n 40; exec "$@"', "sh") does."""
 
-    def __init__(self, stack, service, log_dir, arguments=(), **settings):
+    def __init__(self, stack, service, log_dir, arguments=(), launcher=(), **settings):
         self.service = service
         self.settings = {name.upper(): str(value) for name, value in settings.items()}
         self.settings.setdefault("ADMIN_ADDR", free_address())
@@ -51,7 +52,7 @@ class Worker:
         self.started_at = time.monotonic()
         # The kernel ends it with us, so that an interrupted run leaves nothing behind.
         self.process = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", stack.binary("garrison-" + service), *arguments],
+            ["setpriv", "--pdeathsig", "KILL", *launcher, stack.binary("garrison-" + service), *arguments],
             env={**stack.environment, **(stack.users.settings(service) if stack.users else {}), **self.settings},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -165,8 +166,8 @@ class Fleet:
         self.log_dir = log_dir
         self.workers = []
 
-    def start(self, service, ready=True, arguments=(), **settings):
-        worker = Worker(self.stack, service, self.log_dir, arguments, **settings)
+    def start(self, service, ready=True, arguments=(), launcher=(), **settings):
+        worker = Worker(self.stack, service, self.log_dir, arguments, launcher, **settings)
         self.workers.append(worker)
         return worker.wait_ready() if ready else worker
 

@@ -136,6 +136,13 @@ static int remove_strangers(struct kv *kv, const struct kv_answers *looked, stru
 	return -1;
 }
 
+int queue_begin_cursor(struct kv *kv, int64_t us, struct error *err)
+{
+	CLEANUP(kv_answers_release) struct kv_answers answers = { 0 };
+
+	return kv_command(kv, &answers, err, "SET %s %lld:0 NX", CURSOR_KEY, (long long)us);
+}
+
 int queue_look(struct kv *kv, int64_t sweep_pause_ms, int64_t interval_ms, struct queue_state *state, struct error *err)
 {
 	CLEANUP(kv_answers_release) struct kv_answers answers = { 0 };

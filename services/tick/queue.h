@@ -48,6 +48,8 @@ int queue_push(struct kv *kv, const struct queue_state *state, const struct due 
 int queue_push_lost(struct kv *kv, const struct due *dues, size_t n, struct error *err);
 /* Forgets the cursor: the next scheduler begins anew with the oldest due session. */
 int queue_forget_cursor(struct kv *kv, struct error *err);
+/* Sets the cursor, where there is none, to a time before which nothing is due. */
+int queue_begin_cursor(struct kv *kv, int64_t us, struct error *err);
 
 /*
  * Takes up to max due ticks of one category, the first that has any, counted from first_category on; *n is 0 when all are empty.

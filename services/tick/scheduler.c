@@ -2,6 +2,7 @@
 
 #include <stdatomic.h>
 
+#include "clock.h"
 #include "log.h"
 #include "service.h"
 #include "services/tick/category.h"
@@ -16,9 +17,17 @@
 #define PAUSE_BACKLOG_MS 20
 #define PAUSE_FAILED_MS 1000
 #define SWEEP_EVERY_MS 1000 /* in the whole fleet */
-#define GRACE_MS 2000	 /* how long a tick may be on its way before it is taken for lost; a duplicate does no harm */
-#define QUEUED_MAX 10000 /* more need not wait in Redis: they wait as well in the database */
-#define PAGE 2000	 /* the LIMIT of the statements, which the planner must know */
+#define GRACE_MS 2000 /* how long a tick may be on its way before it is taken for lost; a duplicate does no harm */
+/*
+ * A sweep of the whole schedule walks over what vacuum has not removed yet, and then waits so many times as long as it took; between two
+ * of them sweeps begin where all was found to be in order.
+ */
+#define WHOLE_SWEEP_SHARE 200
+#define WHOLE_SWEEP_MIN_MS 1000
+#define WHOLE_SWEEP_MAX_MS 10000
+#define LONG_AGO_US (-(INT64_C(1) << 57)) /* before any due time */
+#define QUEUED_MAX 10000		  /* more need not wait in Redis: they wait as well in the database */
+#define PAGE 2000			  /* the LIMIT of the statements, which the planner must know */
 
 /* The cursor is the lower bound of the index scan, so it never walks over what vacuum has not removed yet. */
 static const struct pg_statement select_due = {
@@ -34,11 +43,11 @@ static const struct pg_statement select_all_due = {
 	" WHERE next_tick_at <= now() ORDER BY next_tick_at, player_id LIMIT 2000",
 };
 
-/* When to look again. It sees the same now() as the statement before it, so that no session lies between the two. */
+/* Now, and when the next is due, if that is soon; it sees the same now() as the statement before it, so none lies between the two. */
 static const struct pg_statement select_next = {
 	"tick_select_next",
-	"SELECT next_tick_at, clock_timestamp() FROM auto_sessions"
-	" WHERE next_tick_at > now() AND next_tick_at < now() + interval '1 s' ORDER BY next_tick_at LIMIT 1",
+	"SELECT now(), (SELECT next_tick_at FROM auto_sessions WHERE next_tick_at > now()"
+	"  AND next_tick_at < now() + interval '1 s' ORDER BY next_tick_at LIMIT 1), clock_timestamp()",
 };
 
 /* Queued once, due for a while, and no longer in the queues. */
@@ -46,8 +55,9 @@ static const struct pg_statement select_lost = {
 	"tick_select_lost",
 	"SELECT player_id, next_tick_at, started_at, active_category FROM auto_sessions"
 	" WHERE (next_tick_at, player_id) <= ($1, $2) AND next_tick_at < least(now(), $3) - $4 * interval '1 ms'"
-	" ORDER BY next_tick_at, player_id LIMIT 2000",
+	" AND next_tick_at >= $5 ORDER BY next_tick_at, player_id LIMIT 2000",
 };
+static const struct pg_statement read_now = { "tick_read_now", "SELECT now()" };
 
 /* Farther away than an interval: fixed when TICK_INTERVAL was longer (or just now, while this statement began). */
 static const struct pg_statement select_far = {
@@ -100,9 +110,9 @@ static int64_t pause_until_next(const struct pg_rows *rows)
 	/* A session that begins now is due after an interval. */
 	int64_t max_ms = limit(tick_settings.interval_ms / 2, PAUSE_MIN_MS, PAUSE_MAX_MS);
 
-	if (rows->n == 0)
+	if (pg_is_null(rows, 0, 1))
 		return max_ms;
-	return limit((pg_timestamptz(rows, 0, 0) - pg_timestamptz(rows, 0, 1) + 999) / 1000, PAUSE_MIN_MS, max_ms);
+	return limit((pg_timestamptz(rows, 0, 1) - pg_timestamptz(rows, 0, 2) + 999) / 1000, PAUSE_MIN_MS, max_ms);
 }
 
 static void release_both(struct pg_rows (*rows)[2])
@@ -133,7 +143,55 @@ static int queue_due(
 		.more = rows[0].n == PAGE,
 		.pause_ms = pause_until_next(&rows[1]),
 	};
-	return found->n > 0 ? queue_push(call->kv, state, dues, found->n, err) : 0;
+	if (found->n > 0)
+		return queue_push(call->kv, state, dues, found->n, err);
+	/* Without a cursor every look would walk over all that vacuum has not removed yet. */
+	if (!*state->cursor && rows[0].n == 0)
+		return queue_begin_cursor(call->kv, pg_timestamptz(&rows[1], 0, 0) - GRACE_MS * 1000, err);
+	return 0;
+}
+
+/* Where this worker's sweeps stand; one timer thread. */
+static struct {
+	int64_t in_order_us; /* nothing before is due and unknown */
+	int64_t whole_at_ms; /* when everything is to be looked through again */
+} swept = { .in_order_us = LONG_AGO_US };
+
+static int64_t earliest(int64_t a_us, int64_t b_us, int64_t c_us)
+{
+	int64_t least_us = a_us < b_us ? a_us : b_us;
+
+	return least_us < c_us ? least_us : c_us;
+}
+
+/*
+ * Reads into dues what was lost on the way. Sessions move forward in time; one that was moved back by hand, or began in a transaction
+ * that took its time, is found by the sweep of everything.
+ */
+static int find_lost(struct call *call, const struct queue_state *state, struct due *dues, size_t *n, struct error *err)
+{
+	CLEANUP(release_both) struct pg_rows rows[2] = { 0 };
+	struct pg_params params = { 0 };
+	int64_t begun_ms = clock_ms(), now_us;
+	bool whole = begun_ms >= swept.whole_at_ms;
+
+	pg_add_timestamptz(&params, state->cursor_us);
+	pg_add_int8(&params, state->cursor_id);
+	pg_add_timestamptz(&params, state->oldest_due_us);
+	pg_add_int8(&params, GRACE_MS);
+	pg_add_timestamptz(&params, whole ? LONG_AGO_US : swept.in_order_us);
+	pg_queue(call->pg, &select_lost, &params);
+	pg_queue(call->pg, &read_now, NULL);
+	if (pg_sync(call->pg, rows, ARRAY_LEN(rows), err))
+		return -1;
+	now_us = pg_timestamptz(&rows[1], 0, 0);
+	if (rows[0].n == 0)
+		swept.in_order_us = earliest(state->cursor_us, state->oldest_due_us, now_us) - GRACE_MS * 1000;
+	if (whole)
+		swept.whole_at_ms = begun_ms + limit(WHOLE_SWEEP_SHARE * (clock_ms() - begun_ms), WHOLE_SWEEP_MIN_MS,
+						       WHOLE_SWEEP_MAX_MS);
+	*n = read_dues(&rows[0], dues);
+	return 0;
 }
 
 /*
@@ -142,19 +200,12 @@ static int queue_due(
  */
 static int queue_lost(struct call *call, const struct queue_state *state, struct due *dues, struct error *err)
 {
-	CLEANUP(pg_rows_release) struct pg_rows rows = { 0 };
-	struct pg_params params = { 0 };
 	size_t n;
 
 	if (!*state->cursor)
 		return 0;
-	pg_add_timestamptz(&params, state->cursor_us);
-	pg_add_int8(&params, state->cursor_id);
-	pg_add_timestamptz(&params, state->oldest_due_us);
-	pg_add_int8(&params, GRACE_MS);
-	if (pg_query(call->pg, &select_lost, &params, &rows, err))
+	if (find_lost(call, state, dues, &n, err))
 		return -1;
-	n = read_dues(&rows, dues);
 	if (n == 0)
 		return 0;
 	metric_add(&tick_metrics[METRIC_LOST_FOUND], (int64_t)n);

@@ -533,6 +533,17 @@ def test_many_lost_ticks_are_found_again(fleet, tick):
     tick.check_ledger(HOUR)
 
 
+def test_a_session_moved_back_by_hand_is_found_also_where_sweeps_have_passed(fleet, tick):
+    early, late = tick.characters(2)
+    tick.put_session(early, HOUR, 1)
+    worker = fleet.start("tick", tick_interval="1h")
+    ticks_of(tick, early)
+    time.sleep(4)  # sweeps find nothing and begin later
+    tick.put_session(late, HOUR, 1800)
+    ticks_of(tick, late, timeout=15)
+    assert worker.metrics()["garrison_tick_lost_found_total"] == 1
+
+
 # The end --------------------------------------------------------------------------------------------------------------
 
 

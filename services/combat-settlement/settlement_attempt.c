@@ -67,7 +67,7 @@ static struct owner_rows stackable_loot(struct attempt *attempt)
 }
 
 enum effect {
-	EFFECT_TEMPLATES,
+	EFFECT_TEMPLATES, /* not sent when there are none to make */
 	EFFECT_CHARACTERS,
 	EFFECT_BELT,
 	EFFECT_STACKS,
@@ -81,16 +81,19 @@ static int change(struct attempt *attempt, struct pg_rows answers[EFFECT_COUNT],
 	struct settlement_plan *plan = &attempt->plan;
 	struct uuid *sessions = scratch_array(attempt->scratch, attempt->n, sizeof(*sessions));
 	struct owner_rows stacks = stackable_loot(attempt);
+	/* The first effect, whose answer nobody reads, and which almost no batch has. */
+	size_t skipped = plan->n_made ? 0 : 1;
 
 	for (size_t i = 0; i < attempt->n; i++)
 		sessions[i] = attempt->documents[i]->session_id;
-	sql_make_templates(attempt->pg, plan->made, plan->n_made);
+	if (plan->n_made)
+		sql_make_templates(attempt->pg, plan->made, plan->n_made);
 	sql_change_characters(attempt->pg, &plan->characters);
 	sql_take_from_belt(attempt->pg, &plan->belt);
 	sql_add_to_stacks(attempt->pg, &stacks);
 	sql_wear(attempt->pg, &plan->wear);
 	sql_forget_snapshots(attempt->pg, sessions, attempt->n);
-	return pg_sync(attempt->pg, answers, EFFECT_COUNT, err);
+	return pg_sync(attempt->pg, answers + skipped, EFFECT_COUNT - skipped, err);
 }
 
 /* Decides the fights in which somebody does not exist; returns their number. */

@@ -2,6 +2,7 @@
 """Settlement: a preloaded queue drained by one worker process, next to pgbench settling one fight a transaction."""
 
 import json
+import os
 import random
 import statistics
 import threading
@@ -160,6 +161,7 @@ class Events(threading.Thread):
 def latency_ms(bench, amqp, seconds):
     """From publish to the event, at RATE a second: sorted."""
     fill(bench.stack)
+    os.sync()  # what the runs before left the kernel to write would stand in this one's way
     bench.fleet.start(SERVICE, log_level="warn")
     events = Events(bench.stack)
     events.start()
@@ -196,7 +198,7 @@ def main(bench):
     bench.figure("settlement's memory while draining, peak", "MiB", peaks)
     times = latency_ms(bench, amqp, max(2, round(RATE_S * bench.scale)))
     bench.figure(f"publish to settled event at {RATE:,}/s, p50", "ms", [times[len(times) // 2]])
-    bench.figure(f"publish to settled event at {RATE:,}/s, p99", "ms", [times[int(len(times) * 0.99)]])
+    bench.figure(f"publish to settled event at {RATE:,}/s, p99", "ms", [times[int(len(times) * 0.99)]], at_most=20)
 
 
 if __name__ == "__main__":

@@ -93,7 +93,7 @@ def measure(bench, tick, label, fillfactor):
     for table in ("auto_sessions", "characters"):
         bench.figure(f"{label}: HOT updates of {table}", "%", [hot[table]])
     for name, old, new in zip(("auto_sessions", "index on next_tick_at", "characters"), before, after, strict=True):
-        bench.figure(f"{label}: {name}", "MB", [new], {"loaded": [old or 1e-9]})
+        bench.figure(f"{label}: {name}", "MB", [float(new)], {"loaded": [float(old)]} if old else None)
     bench.figure(f"{label}: a look when nothing is due", "ms", [look_ms(tick)])
 
 

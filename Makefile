@@ -12,7 +12,7 @@ MAKEFLAGS += -j$(JOBS)
 endif
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: all build deploy-files dashboard test-images install uninstall build-services deps clean help run demo test lint fmt docs bench bench-growth bench-peers bench-table faults faults-table fuzz fuzz-build unit-tests new-command new-service servers-up servers-down clean-stack FORCE
+.PHONY: all build deploy-files dashboard test-images install uninstall build-services deps clean help run demo test lint fmt docs bench bench-growth bench-peers bench-table faults faults-table fuzz fuzz-build fuzz-replay overload unit-tests new-command new-service servers-up servers-down clean-stack FORCE
 
 all: build
 
@@ -41,7 +41,7 @@ build-services: $(BINARIES)
 # Compiling -----------------------------------------------------------------------------------------------------------
 
 PACKAGES := librabbitmq hiredis libpq libcjson libmicrohttpd libsodium libcurl
-ifneq ($(filter-out deps clean clean-stack help run demo test lint fmt bench bench-growth bench-peers bench-table faults faults-table fuzz deploy-files uninstall test-images new-command new-service servers-up servers-down,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out deps clean clean-stack help run demo test lint fmt bench bench-growth bench-peers bench-table faults faults-table fuzz overload deploy-files uninstall test-images new-command new-service servers-up servers-down,$(or $(MAKECMDGOALS),all)),)
 ifneq ($(shell pkg-config --exists $(PACKAGES) && echo yes),yes)
 $(error the libraries are not installed: run "make deps" first)
 endif
@@ -241,7 +241,7 @@ test:
 	@deploy/local/install-deps.sh test
 	@echo 'building: release, address and undefined behaviour sanitizers, thread sanitizer'
 	@$(MAKE) --no-print-directory build
-	@$(MAKE) --no-print-directory SAN=asan build unit-tests
+	@$(MAKE) --no-print-directory SAN=asan build unit-tests fuzz-replay
 	@$(MAKE) --no-print-directory SAN=tsan unit-tests
 	@GARRISON_BIN=build/bin:build/asan/bin $(PYTEST) -n 3 --dist loadgroup --reruns 1 $(PYTEST_ARGS)
 
@@ -360,29 +360,46 @@ faults:
 faults-table:
 	@/usr/bin/python3 tests/faults/run.py --table
 
-# Fuzzing: each tests/fuzz/fuzz_*.c is a libFuzzer target, for FUZZ_SECONDS each.
+# Fuzzing: each tests/fuzz/fuzz_*.c is a target. With libFuzzer (clang) it runs for FUZZ_SECONDS; make test replays its corpus and runs some
+# thousand seeded inputs in the sanitizers' build. All that the workers are made of, but their main.c, can be linked.
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SECONDS ?= 60
 FUZZ_FLAGS := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+FUZZ_SHARED := $(patsubst %,$(OUT)/obj/tests/fuzz/%.o,input random_json)
 
-define fuzzer_rules
-$(OUT)/fuzz/$1: $(OUT)/obj/tests/fuzz/$1.o $(call named_objects,tests/fuzz/$1.c) $(LIBRARIES)
+WORKER_OBJECTS := $(filter-out %/main.o,$(foreach s,$(WORKERS),$(call objects,services/$s)))
+$(OUT)/libworkers.a: $(WORKER_OBJECTS) $(foreach s,$(WORKERS),$(OUT)/services/$s.objects)
+
+# fuzzer_link TARGET, FOLDER, MAIN, FLAGS
+define fuzzer_link
+$(OUT)/$2/$1: $(OUT)/obj/tests/fuzz/$1.o $(OUT)/obj/tests/fuzz/$3.o $(FUZZ_SHARED) $(call named_objects,tests/fuzz/$1.c) \
+		$(OUT)/libworkers.a $(LIBRARIES)
 	@mkdir -p $$(@D)
 	@echo "  LINK  $$@"
-	@$$(LINK) -fsanitize=fuzzer -o $$@ $$(sort $$(filter %.o,$$^)) $(LIBRARIES) $$(LIBS)
+	@$$(LINK) $4 -o $$@ $$(sort $$(filter %.o,$$^)) $(OUT)/libworkers.a $(LIBRARIES) $$(LIBS)
 endef
-$(foreach f,$(FUZZERS),$(eval $(call fuzzer_rules,$f)))
+$(foreach f,$(FUZZERS),$(eval $(call fuzzer_link,$f,fuzz,libfuzzer,-fsanitize=fuzzer)))
+$(foreach f,$(FUZZERS),$(eval $(call fuzzer_link,$f,tests,replay,)))
 
 fuzz-build: $(FUZZERS:%=$(OUT)/fuzz/%)
+fuzz-replay: $(FUZZERS:%=$(OUT)/tests/%)
 
+# What is found goes on in build/fuzz/corpus; tests/fuzz/corpus, a few dozen files each, is where it begins.
 fuzz:
 	@deploy/local/install-deps.sh test
 	@$(MAKE) --no-print-directory OUT=build/fuzz CC=clang EXTRA_CFLAGS='$(FUZZ_FLAGS)' fuzz-build
 	@for fuzzer in $(FUZZERS); do \
 		mkdir -p build/fuzz/corpus/$$fuzzer && echo "$$fuzzer, $(FUZZ_SECONDS) s" && \
-		build/fuzz/fuzz/$$fuzzer -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 \
-			-artifact_prefix=build/fuzz/ build/fuzz/corpus/$$fuzzer || exit 1; \
+		build/fuzz/fuzz/$$fuzzer -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 -timeout=10 \
+			-artifact_prefix=build/fuzz/ build/fuzz/corpus/$$fuzzer tests/fuzz/corpus/$$fuzzer || exit 1; \
 	done
+
+# Twice the rate that can be served, for OVERLOAD_SECONDS each: a worker's lanes, then the gateway.
+OVERLOAD_SECONDS ?= 600
+overload:
+	@deploy/local/install-deps.sh test
+	@$(MAKE) --no-print-directory build
+	@OVERLOAD_SECONDS=$(OVERLOAD_SECONDS) GARRISON_BIN=build/bin $(PYTEST) -q -rP tests/blackbox/test_overload.py
 
 # Servers that stay up between test runs: export GARRISON_TEST_STACK=$$(pwd)/build/test-stack
 TEST_STACK := $(CURDIR)/build/test-stack
@@ -418,6 +435,7 @@ help:
 	@echo 'make bench-table     write what they found into docs/performance.md'
 	@echo 'make faults   kill, pause, cut, fill and empty everything under load, and audit what came of it; FAULTS_SEED=, FAULTS_MINUTES='
 	@echo 'make fuzz     feed the parsers rubbish, FUZZ_SECONDS=60 each'
+	@echo 'make overload    offer twice what can be served, OVERLOAD_SECONDS=600'
 	@echo 'make clean    remove build/; make clean-stack deletes the data of make run'
 	@echo
 	@echo 'make servers-up | servers-down    servers for tests that stay up between runs'

@@ -4,9 +4,9 @@
  * Any bytes are taken for a request: first line, headers, body. What the gateway makes of them must be a command's body that is one
  * JSON object, in which a player is nobody but its own character; and the same bytes must be read the same way twice.
  */
-#include <stdint.h>
 #include <string.h>
 
+#include "input.h"
 #include "json.h"
 #include "services/gateway/command_body.h"
 #include "services/gateway/network.h"
@@ -14,8 +14,6 @@
 
 #define CAP ((size_t)4 << 20)
 #define MY_CHARACTER 7
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 const struct route routes[] = {
 	{ "GET", "/q", .who = WHO_PLAYER, .command = "x.q", .query = { "id", "flag", "name", "number" },
@@ -132,13 +130,53 @@ static void check_request(const char *text, struct scratch *scratch)
 	}
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+void take_input(const uint8_t *data, size_t size)
 {
 	CLEANUP(scratch_release) struct scratch scratch;
 
 	if (size > 65536)
-		return 0;
+		return;
 	scratch_init(&scratch, CAP);
 	check_request(scratch_memdup(&scratch, data, size), &scratch);
-	return 0;
+}
+
+static const char *const methods[] = { "GET", "POST", "DELETE", "get", "PUT", "", "POST " };
+static const char *const target_parts[] = { "/q", "/b", "/d", "/t", "/commands/arena/join_queue", "/commands//", "/q?",
+	"?id=7", "&id=8", "&flag=true", "&name=%D0%A8", "&number=1.5e3", "%", "%2", "%00", "//", "/../", "#", "&&", "=",
+	"+", "&id=07", "&wait=100", "&wait=-1" };
+static const char *const header_lines[] = { "Content-Length: 2", "Content-Length: 2, 3", "Content-Length : 2",
+	"Content-Length: +2", "Transfer-Encoding: chunked", "Transfer-Encoding: chunked, gzip",
+	"Content-Type: text/plain", "Content-Type: application/json; charset=utf-8", "Authorization: Bearer abc",
+	"Authorization: bearer  x y", "Authorization: Basic eDp5", "Idempotency-Key: a",
+	"Idempotency-Key:", "X-Forwarded-For: 1.2.3.4, [::1]:80, x", "X-Forwarded-For: ::ffff:10.0.0.1",
+	"X-Forwarded-For: fe80::1%eth0", "Host: a", "Host: b", "Expect: 100-continue",
+	"traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "Origin: https://a", "X: \x01", ": x" };
+static const char *const bodies[] = { "{}", "{\"id\":7}", "{\"id\":8}", "{\"id\":7,\"id\":8}", "{\"id\":\"7\"}", "[1]",
+	"", "{\"token\":\"x\",\"a\":[1,2,{}]}", " {\"i\\u0064\":8} ", "{\"id\":7.0}", "{\"id\":", "null" };
+
+static void add_any(struct text *out, const char *const *pieces, size_t n, uint64_t *state)
+{
+	text_str_add(out, pieces[random_below(state, (unsigned)n)]);
+}
+
+size_t make_input(uint8_t *data, size_t size, size_t max, uint64_t seed)
+{
+	CLEANUP(text_release) struct text request = { 0 };
+
+	(void)size;
+	add_any(&request, methods, ARRAY_LEN(methods), &seed);
+	text_char(&request, ' ');
+	for (unsigned n = 1 + random_below(&seed, 6); n; n--)
+		add_any(&request, target_parts, ARRAY_LEN(target_parts), &seed);
+	text_char(&request, '\n');
+	for (unsigned n = random_below(&seed, 6); n; n--) {
+		add_any(&request, header_lines, ARRAY_LEN(header_lines), &seed);
+		text_char(&request, '\n');
+	}
+	text_char(&request, '\n');
+	add_any(&request, bodies, ARRAY_LEN(bodies), &seed);
+	if (request.len > max)
+		request.len = max;
+	memcpy(data, request.bytes, request.len);
+	return request.len;
 }

@@ -2,10 +2,11 @@
  * Any bytes are parsed, read by a schema with every kind of field, written, parsed and read again: what is written the
  * second time must be what was written the first time, and the digest of the document must not depend on its spelling.
  */
-#include <stdint.h>
 #include <string.h>
 
 #include "../unit/every_kind.h"
+#include "input.h"
+#include "random_json.h"
 
 #define CAP ((size_t)1 << 20)
 
@@ -93,14 +94,23 @@ static void check_setting(const char *bytes, size_t len)
 		BUG("refused without words");
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+void take_input(const uint8_t *data, size_t size)
 {
 	const char *bytes = (const char *)data;
 
 	check_struct(bytes, size);
 	check_tree(bytes, size);
 	check_setting(bytes, size);
-	return 0;
+}
+
+size_t make_input(uint8_t *data, size_t size, size_t max, uint64_t seed)
+{
+	CLEANUP(text_release) struct text json = { 0 };
+
+	(void)size;
+	random_json(&json, &every_schema, &seed);
+	if (json.len > max)
+		json.len = max;
+	memcpy(data, json.bytes, json.len);
+	return json.len;
 }

@@ -57,6 +57,8 @@ static void lost(struct listener *listener, const struct error *err)
 	atomic_store(&listener->up, false);
 	log_line(LOG_WARN, "consumer_lost", "%s", err->text);
 	bus_close(listener->bus, 0);
+	/* What was done behind a stuck head and not acked yet never will be: it comes again. */
+	unacked_reset(&listener->unacked);
 }
 
 /* What was not begun on a connection that is gone will be delivered again: there is no use in doing it here. */

@@ -169,6 +169,24 @@ def test_connections_cut_in_the_middle_of_what_they_say(stack, link, worker, jud
     under_load(stack, judge, link, inflict, "cut", record_property)
 
 
+@pytest.mark.parametrize("link", ["rabbitmq"], indirect=True)
+def test_a_worker_that_wakes_without_its_link_and_with_acks_to_give(link, worker, amqp, redis):
+    """Messages that are done behind a stuck one are acked by themselves after 200 ms: here there is nobody to tell any more."""
+    for i in range(3):
+        amqp.publish("fixture.sleep", {"ms": 1500})
+        amqp.publish("fixture.note", {"key": f"n{i}"})
+        wait_for(lambda: f"n{i}" in effects(redis), interval=0.002)  # noqa: B023
+        time.sleep(0.03)  # its verdict is on its way within the process
+        worker.pause()
+        link.cut()
+        time.sleep(0.4)
+        worker.resume()
+        wait_for(worker.ready, RECOVERED_WITHIN_S)
+        assert worker.running
+    amqp.wait_until_empty("game.fixture", 20)
+    wait_for(lambda: worker.metrics()["garrison_in_flight"] == 0)
+
+
 # A link that is silent ----------------------------------------------------------------------------------------------
 
 

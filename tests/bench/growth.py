@@ -22,7 +22,7 @@ from lib.usage import Meter, backends_scheduled_s, resident_mib, scheduled_s
 from lib.wait import wait_for
 
 POPULATION = int(os.environ["BENCH_POPULATION"])
-TICKS, FIGHTS, JOINS, SAVES = 10_000, 10_000, 5000, 20_000  # a run
+TICKS, FIGHTS, JOINS, SAVES = 10_000, 10_000, 5000, 10_000  # a run
 IDLE_S = 4
 HTTP_S = 2
 

@@ -72,23 +72,32 @@ def is_stopped(pid):
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
-@row("workers paused past their heartbeat", fired="the broker has cut them off: they connect anew", stopped_s=32)
+@row("workers paused past their heartbeat", fired="they connect anew, or end by their watchdog (exit status 70)", stopped_s=32)
 def pause_past_heartbeat(run):
-    """SIGSTOP to the second worker of each service for 32 s (heartbeat 10 s, three times over), then SIGCONT."""
-    paused = [run.world.workers[name] for name in run.world.of(2) if name.partition("/")[0] in PAIRED]
-    before = [worker.metrics()["garrison_consumer_connects_total"] for worker in paused]
+    """SIGSTOP to the second worker of each service for 32 s (heartbeat 10 s, three times over), then SIGCONT; a handler that was stopped past its hard limit ends its worker, and another is started in its place."""
+    names = [name for name in run.world.of(2) if name.partition("/")[0] in PAIRED]
+    paused = {name: run.world.workers[name] for name in names}
+    before = {name: worker.metrics()["garrison_consumer_connects_total"] for name, worker in paused.items()}
     run.load.engine.burst(run.rng)
-    for worker in paused:
+    for worker in paused.values():
         worker.pause()
     time.sleep(32)
-    for worker in paused:
+    for worker in paused.values():
         worker.resume()
+    for name, worker in paused.items():
+        wait_for(lambda: woken(worker, before[name]), 20, what=f"{worker} to connect anew or to end")  # noqa: B023
+        if not worker.running:
+            worker.expect_exit = 70
+            assert worker.wait() == 70, f"{worker} ended with {worker.process.returncode}"
+            run.world.start_worker(name)
+    return len(paused)
 
-    def reconnected():
-        return sum(worker.metrics()["garrison_consumer_connects_total"] > n for worker, n in zip(paused, before))
 
-    wait_for(lambda: reconnected() == len(paused), 20, what="those who were paused to connect anew")
-    return reconnected()
+def woken(worker, connects):
+    try:
+        return not worker.running or worker.metrics()["garrison_consumer_connects_total"] > connects
+    except AttributeError:  # it answers no more: it is about to end
+        return False
 
 
 @row("clocks stepped by an hour", fired="the worker's log is an hour off")

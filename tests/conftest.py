@@ -2,6 +2,8 @@
 
 GARRISON_BIN          folders of binaries to test, colon-separated; default build/bin
 GARRISON_TEST_STACK   a folder of servers that are up already (make servers-up); default: servers for this run alone
+GARRISON_FAULT_SEED   the seed of what the fault tests choose by chance; each prints it
+GARRISON_FAULT_ROUNDS how much of it they choose; default 1
 GARRISON_TEST_USERS   set: every worker runs under broker, database and cache users of its own, with just its rights
 """
 
@@ -28,6 +30,8 @@ _servers = None
 def pytest_configure(config):
     global _servers
     is_helper = hasattr(config, "workerinput")
+    # What the fault tests choose by chance is the same in all processes of a run.
+    os.environ.setdefault("GARRISON_FAULT_SEED", str(int.from_bytes(os.urandom(4), "big")))
     if not (is_helper or config.option.collectonly or "GARRISON_TEST_STACK" in os.environ):
         _servers = Servers.private()
         os.environ["GARRISON_TEST_STACK"] = str(_servers.folder)
@@ -72,8 +76,11 @@ def pytest_collection_modifyitems(config, items):
         items[:] = [item for item in items if item not in left_out]
     for item in items:
         if hasattr(item, "callspec"):
-            folder = item.callspec.params.get("build")
-            item.add_marker(pytest.mark.xdist_group(item.path.stem + ("-" + build_name(folder) if folder else "")))
+            params = item.callspec.params
+            parts = [build_name(params["build"])] if "build" in params else []
+            # A long module that says so is parted by one of its parameters, each part with a stack of its own.
+            parts += [params[name] for name in [getattr(item.module, "GROUPED_BY", None)] if name in params]
+            item.add_marker(pytest.mark.xdist_group("-".join([item.path.stem, *parts])))
 
 
 def missing_services(item):

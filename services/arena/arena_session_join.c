@@ -4,6 +4,7 @@
 
 #include "arena_script.h"
 #include "arena_settings.h"
+#include "crash.h"
 #include "gear_score.h"
 
 static const struct pg_statement read_settled = {
@@ -136,7 +137,12 @@ void arena_session_join_queue(struct arena_session *session, struct arena_join *
 	struct error err;
 	bool again = false;
 
-	if (read_gear(session, joins, n, &err) || send_joins(session, joins, n, &err)) {
+	if (read_gear(session, joins, n, &err)) {
+		fail_pending(joins, n, &err);
+		return;
+	}
+	crash_point("arena_gear_read");
+	if (send_joins(session, joins, n, &err)) {
 		fail_pending(joins, n, &err);
 		return;
 	}

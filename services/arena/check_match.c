@@ -2,6 +2,7 @@
 
 #include "arena_session.h"
 #include "arena_settings.h"
+#include "crash.h"
 
 struct check_match {
 	int64_t char_id;
@@ -43,6 +44,7 @@ enum outcome arena_check_match(struct call *call)
 		return refuse_field(call, "mode", "there is no mode \"%s\"", in->mode);
 	if (arena_session_find_opponent(&session, in->char_id, in->mode, &status, &battle, &err))
 		return retry(call, &err);
+	crash_point("arena_checked");
 	out.status = (int)status;
 	if (status == MATCH_MATCHED) {
 		out.opponent_id = (struct opt_int){ true, battle_opponent(&battle, in->char_id) };

@@ -4,6 +4,7 @@
 
 #include "arena_session.h"
 #include "arena_settings.h"
+#include "crash.h"
 
 struct join_queue {
 	int64_t char_id;
@@ -84,6 +85,7 @@ void arena_join_queue(struct batch *batch)
 	}
 	if (n)
 		arena_session_join_queue(&session, joins, n);
+	crash_point("arena_joined");
 	for (size_t i = 0; i < n; i++)
 		answer(calls[i], &joins[i]);
 }

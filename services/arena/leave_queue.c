@@ -2,6 +2,7 @@
 
 #include "arena_session.h"
 #include "arena_settings.h"
+#include "crash.h"
 
 struct leave_queue {
 	int64_t char_id;
@@ -36,5 +37,6 @@ enum outcome arena_leave_queue(struct call *call)
 	if (arena_session_leave_queue(&session, in->char_id, in->mode, call->idempotency_key ? call->message_id : "",
 		    call->message->attempt > 1 ? call->message->first_at_us : 0, &out.left, &err))
 		return retry(call, &err);
+	crash_point("arena_left");
 	return reply_ok(call, &out);
 }

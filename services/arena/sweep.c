@@ -5,6 +5,7 @@
 #include "arena_session.h"
 #include "arena_settings.h"
 #include "clock.h"
+#include "crash.h"
 #include "log.h"
 
 #define EXPIRE_MAX 128	/* requests ended in one step */
@@ -72,6 +73,8 @@ static int sweep(struct kv *kv, int64_t until_ms, struct error *err)
 	while (ended == EXPIRE_MAX && clock_ms() < until_ms)
 		if (arena_session_check_timeout(&session, EXPIRE_MAX, &ended, err))
 			return -1;
+	if (ended)
+		crash_point("arena_expired");
 	if (arena_session_count(&session, &waiting, err))
 		return -1;
 	metric_set(&arena_metrics[WAITING], waiting);
@@ -80,6 +83,8 @@ static int sweep(struct kv *kv, int64_t until_ms, struct error *err)
 		session = arena_session_of(kv, NULL, &scratch);
 		if (arena_session_prepare_match(&session, PAGE, &sweep_next, &matched, err))
 			return -1;
+		if (matched)
+			crash_point("arena_matched");
 	} while (sweep_next && clock_ms() < until_ms);
 	return 0;
 }
@@ -148,10 +153,15 @@ int64_t arena_announce(struct call *call)
 		return failed(call, "arena_announce", &err);
 	if (!n)
 		return arena_settings.sweep_interval_ms;
+	crash_point("arena_notices_taken");
 	for (size_t i = 0; i < n; i++)
 		tell(call, &notices[i]);
 	/* Dropped only once the broker has them all; a worker that dies before leaves them to whoever finds the lease over. */
-	if (publish_flush(call, &err) || arena_session_drop_notices(&session, notices, n, &err))
+	if (publish_flush(call, &err))
 		return failed(call, "arena_announce", &err);
+	crash_point("arena_announced");
+	if (arena_session_drop_notices(&session, notices, n, &err))
+		return failed(call, "arena_announce", &err);
+	crash_point("arena_notices_dropped");
 	return n == NOTICES_MAX ? 0 : arena_settings.sweep_interval_ms;
 }

@@ -1,4 +1,5 @@
 #include "account.h"
+#include "crash.h"
 
 #include <inttypes.h>
 
@@ -59,6 +60,7 @@ int account_by_telegram(struct call *call, int64_t telegram_id, bool create, int
 		/* Where two come at once, the second finds what the first made. */
 		if (pg_query(call->pg, &add, &params, NULL, err))
 			return -1;
+		crash_point("telegram_account_added");
 		return account_by_telegram(call, telegram_id, false, id, err);
 	}
 	*id = rows.n ? pg_int(&rows, 0, 0) : 0;

@@ -2,6 +2,7 @@
 
 #include "account.h"
 #include "attempts.h"
+#include "crash.h"
 #include "login_session.h"
 #include "password.h"
 
@@ -80,5 +81,6 @@ enum outcome auth_change_password(struct call *call)
 		password_hash(in->new_password, call->deadline_ms, hash, &err) ||
 		store(call, &claims, &account, hash, &err))
 		return retry(call, &err);
+	crash_point("password_changed");
 	return reply_ok(call, &result);
 }

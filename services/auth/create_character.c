@@ -1,5 +1,6 @@
 #include "create_character.h"
 
+#include "crash.h"
 #include "login_session.h"
 #include "state_restore.h"
 
@@ -97,6 +98,8 @@ enum outcome auth_create_character(struct call *call)
 	if (login_session_authorize(call, in->access_token, &claims, &err) ||
 		make(call, claims.account_id, &result.char_id, &err))
 		return retry(call, &err);
+	crash_point("character_made");
 	result.state_restored = state_restore(call, result.char_id);
+	crash_point("character_restored");
 	return reply_ok(call, &result);
 }

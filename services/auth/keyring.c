@@ -4,6 +4,7 @@
 #include <sodium.h>
 #include <string.h>
 
+#include "crash.h"
 #include "log.h"
 #include "private_key.h"
 
@@ -183,7 +184,10 @@ int keyring_load(struct pg *pg, struct error *err)
 	if (!is_complete(&rows)) {
 		pg_rows_release(&rows);
 		rows = (struct pg_rows){ 0 };
-		if (add_key(pg, err) || pg_query(pg, &select_keys, NULL, &rows, err))
+		if (add_key(pg, err))
+			return -1;
+		crash_point("signing_key_added");
+		if (pg_query(pg, &select_keys, NULL, &rows, err))
 			return -1;
 		if (!is_complete(&rows))
 			return error_set(err, CODE_UNAVAILABLE, "auth_signing_keys has no key that signs");

@@ -2,6 +2,7 @@
 
 #include "account.h"
 #include "auth_settings.h"
+#include "crash.h"
 #include "state_restore.h"
 
 struct logged_in {
@@ -71,6 +72,7 @@ enum outcome reply_logged_in(struct call *call, const struct login_session *sess
 		.state_restored = session->char_id && state_restore(call, session->char_id),
 	};
 
+	crash_point("login_restored");
 	/* Last, so that its time begins when the player gets it. */
 	login_session_sign(session, &access_token);
 	result.access_token = text_str(&access_token);
@@ -88,6 +90,7 @@ enum outcome log_in(struct call *call, int64_t account_id, const struct opt_int 
 		character_choose(&characters, char_id, 0, &session.char_id, &err) ||
 		login_session_open(call, &session, refresh_token, &err))
 		return retry(call, &err);
+	crash_point("login_opened");
 	publish_logged_in(call, &session);
 	return reply_logged_in(call, &session, refresh_token, &characters);
 }

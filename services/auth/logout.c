@@ -1,5 +1,6 @@
 #include "logout.h"
 
+#include "crash.h"
 #include "login_session.h"
 
 struct request {
@@ -41,5 +42,6 @@ enum outcome auth_logout(struct call *call)
 	if (login_session_authorize(call, in->access_token, &claims, &err) ||
 		revoke(call, &claims, in->everywhere, &err))
 		return retry(call, &err);
+	crash_point("login_revoked");
 	return reply_ok(call, &result);
 }

@@ -1,6 +1,7 @@
 #include "refresh.h"
 
 #include "account.h"
+#include "crash.h"
 #include "logged_in.h"
 
 struct request {
@@ -29,5 +30,6 @@ enum outcome auth_refresh(struct call *call)
 		character_choose(&characters, &in->char_id, session.char_id, &session.char_id, &err) ||
 		login_session_renew(call, &session, in->refresh_token, refresh_token, &err))
 		return retry(call, &err);
+	crash_point("refresh_renewed");
 	return reply_logged_in(call, &session, refresh_token, &characters);
 }

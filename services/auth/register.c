@@ -1,6 +1,7 @@
 #include "register.h"
 
 #include "account.h"
+#include "crash.h"
 #include "password.h"
 
 struct request {
@@ -37,5 +38,6 @@ enum outcome auth_register(struct call *call)
 	if (password_enter(&place, &err) || password_hash(in->password, call->deadline_ms, hash, &err) ||
 		account_add(call, in->login, hash, &result.account_id, &err))
 		return retry(call, &err);
+	crash_point("account_added");
 	return reply_ok(call, &result);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "combat_settings.h"
+#include "common/crash.h"
 #include "fight_fences.h"
 #include "fight_summary.h"
 #include "settled_cache.h"
@@ -182,7 +183,9 @@ static void follow_up_some(
 
 	for (size_t i = 0; i < n; i++)
 		settled[i] = tell(entries[i], names, scratch);
+	crash_point("fights_before_tombstone");
 	failed = settled_cache_write(batch->kv, batch->pg, settled, n, scratch, &err) != 0;
+	crash_point("fights_tombstone_written");
 	for (size_t i = 0; i < n; i++) {
 		struct entry *entry = entries[i];
 
@@ -264,6 +267,7 @@ static void run_turn(struct batch *batch, struct entry **leaders, size_t n, stru
 		delay_open(fights, n, err, FIGHT_OPEN);
 	} else {
 		settle(batch->pg, fights, n, &templates, scratch);
+		crash_point("fights_settled");
 		if (prepare_replays(batch, fights, n, scratch, err))
 			delay_open(fights, n, err, FIGHT_REPLAYED);
 		follow_up(batch, leaders, n, &(struct item_names){ templates.names, templates.n }, scratch);
@@ -305,6 +309,7 @@ void settle_combat(struct batch *batch)
 	list = scratch_array(&scratch, batch->n, sizeof(*list));
 	leaders = scratch_array(&scratch, batch->n, sizeof(*leaders));
 	n = list_entries(batch, list, &scratch);
+	crash_point("fights_read");
 	qsort(list, n, sizeof(*list), by_session);
 	for (; n; n = n_rest) {
 		size_t n_leaders;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/crash.h"
 #include "settlement_attempt.h"
 #include "settlement_claim.h"
 #include "settlement_plan.h"
@@ -218,8 +219,10 @@ static void mark(struct settling *settling, struct fight *const *sorted, size_t 
 	if (!n_unsettled)
 		return;
 	pg_set_deadline(settling->pg, clock_ms() + MARK_TIME_MS);
-	if (write_marks(settling, unsettled, n_unsettled, &err) == 0)
+	if (write_marks(settling, unsettled, n_unsettled, &err) == 0) {
+		crash_point("fights_marked");
 		return;
+	}
 	for (size_t i = 0; i < n_unsettled; i++)
 		mark_alone(settling, unsettled[i]);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/text.h"
+#include "common/crash.h"
 #include "fight_fences.h"
 #include "settlement_claim.h"
 #include "settlement_plan.h"
@@ -261,6 +262,7 @@ static int settle_claimed(struct attempt *attempt, struct error *err)
 	plan_make(&attempt->plan, attempt->documents, attempt->n, attempt->scratch);
 	if (change(attempt, answers, err))
 		return -1;
+	crash_point("fights_changed");
 	fences = fences_read(characters->ids, characters->n, &answers[EFFECT_CHARACTERS], attempt->scratch);
 	if (refuse_strangers(attempt, &fences)) {
 		pg_rollback(attempt->pg);
@@ -268,6 +270,7 @@ static int settle_claimed(struct attempt *attempt, struct error *err)
 	}
 	if (finish(attempt, answers, err))
 		return -1;
+	crash_point("fights_committed");
 	for (size_t i = 0; i < attempt->n; i++) {
 		fight_decide(attempt->fights[i], FIGHT_SETTLED, NULL, attempt->scratch);
 		fences_apply(&fences, attempt->fights[i], attempt->scratch);
@@ -284,6 +287,7 @@ int settlement_attempt(struct pg *pg, struct fight *const *fights, size_t n, con
 	pg_begin(pg);
 	if (settlement_claim(pg, fights, n, &claimed, scratch, err))
 		return -1;
+	crash_point("fights_claimed");
 	attempt.fights = claimed.fights;
 	attempt.n = claimed.n;
 	if (attempt.n)

@@ -4,6 +4,7 @@
 
 #include "answer.h"
 #include "command_body.h"
+#include "crash.h"
 #include "flights.h"
 #include "publisher.h"
 #include "uuid.h"
@@ -17,6 +18,7 @@ static void replied(void *arg, enum code code, const char *body, size_t body_len
 {
 	struct exchange *exchange = arg;
 
+	crash_point("gateway_reply_received");
 	flight_end(exchange, code, body, body_len, message);
 	exchange_release(exchange);
 }
@@ -25,6 +27,7 @@ static void published(void *arg, bool confirmed)
 {
 	struct exchange *exchange = arg;
 
+	crash_point("gateway_confirmed");
 	flight_end(exchange, confirmed ? CODE_OK : CODE_UNAVAILABLE, NULL, 0,
 		"the broker did not take the command, or was lost before it said so");
 	exchange_release(exchange);
@@ -103,10 +106,12 @@ enum MHD_Result forward_command(struct exchange *exchange)
 	atomic_store(&exchange->peer->deadline_ms, CONNECTION_PATIENT);
 	exchange->state = EXCHANGE_WAITING;
 	exchange_hold(exchange);
+	crash_point("gateway_accepted");
 	if (exchange->durable)
 		publish(exchange, &body);
 	else
 		ask(exchange, &body);
+	crash_point("gateway_sent");
 	return MHD_YES;
 }
 
@@ -156,6 +161,7 @@ enum MHD_Result forward_answer(struct exchange *exchange)
 {
 	struct error err;
 
+	crash_point("gateway_before_answer");
 	if (exchange->code != CODE_OK) {
 		error_set(&err, exchange->code, "%s", exchange->message);
 		return answer_error(exchange, &err);

@@ -4,6 +4,7 @@
 
 #include "cache_store.h"
 #include "characters.h"
+#include "crash.h"
 #include "session_save.h"
 
 /* One transaction's worth of work. */
@@ -70,6 +71,7 @@ static int read_caches(struct saving *s, struct kv_answers *answers, struct erro
 
 static int save_sessions(struct saving *s, struct error *err)
 {
+	crash_point("backup_cache_read");
 	if (!s->n_sessions)
 		return 0;
 	if (sessions_find_finished(s->pg, s->sessions, s->n_sessions, err) ||
@@ -110,6 +112,7 @@ static int write_all(struct saving *s, struct error *err)
 		pg_rollback(s->pg);
 		return 0;
 	}
+	crash_point("backup_sessions_saved");
 	characters_queue_save(s->pg, good, n_good);
 	sessions_queue_forget(s->pg, live, n_live, s->sessions, s->n_sessions);
 	pg_commit(s->pg);
@@ -124,6 +127,7 @@ static int save_together(struct saving *s, struct error *err)
 		pg_rollback(s->pg);
 		return -1;
 	}
+	crash_point("backup_committed");
 	return 0;
 }
 

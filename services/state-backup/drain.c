@@ -5,6 +5,7 @@
 #include "backup.h"
 #include "clock.h"
 #include "counts.h"
+#include "crash.h"
 #include "log.h"
 #include "marks.h"
 #include "settings.h"
@@ -81,6 +82,8 @@ static int save_batch(struct call *call, struct drain *drain, const struct mark_
 		.done = scratch_array(scratch, batch->n + 1, sizeof(const struct mark *)),
 		.bad = scratch_array(scratch, batch->n + 1, sizeof(const struct mark *)),
 	};
+	if (batch->n)
+		crash_point("marks_taken");
 	qsort(batch->marks, batch->n, sizeof(*batch->marks), compare_marks);
 	size_t first = 0, n = 0;
 	for (; first < batch->n && !batch->marks[first].char_id; first++) {
@@ -95,9 +98,17 @@ static int save_batch(struct call *call, struct drain *drain, const struct mark_
 		judge(&verdicts, &batch->marks[first + i], &items[i]);
 	metric_add(&counts[COUNT_SAVED], (int64_t)verdicts.n_saved);
 	*n_settled = verdicts.n_done + verdicts.n_bad;
+	if (*n_settled)
+		crash_point("marks_saved");
 	if (marks_set_aside(&drain->marks, verdicts.bad, verdicts.n_bad, state_backup_settings.interval_ms, err))
 		return -1;
-	return marks_done(&drain->marks, verdicts.done, verdicts.n_done, err);
+	if (verdicts.n_bad)
+		crash_point("marks_set_aside");
+	if (marks_done(&drain->marks, verdicts.done, verdicts.n_done, err))
+		return -1;
+	if (verdicts.n_done)
+		crash_point("marks_done");
+	return 0;
 }
 
 static int watch(struct drain *drain, struct error *err)

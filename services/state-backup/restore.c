@@ -7,6 +7,7 @@
 #include "cache_write.h"
 #include "characters.h"
 #include "clock.h"
+#include "crash.h"
 #include "session_restore.h"
 
 _Static_assert(IDLE_IN_TRANSACTION_MS > 2 * TICKET_MS, "a ticket must not outlive the lock that it stands for");
@@ -253,15 +254,25 @@ static int restore_locked(struct restoring *r, struct error *err)
 	int64_t *idle = scratch_array(r->scratch, r->n, sizeof(*idle));
 	int64_t *locked = scratch_array(r->scratch, r->n, sizeof(*locked));
 	size_t n_idle = 0, n_locked = 0;
-	if (lock_rows(r, &columns, err) || find_sessions(r, err) || write_caches(r, idle, &n_idle, err))
+	if (lock_rows(r, &columns, err))
 		return -1;
+	crash_point("restore_locked");
+	if (find_sessions(r, err))
+		return -1;
+	crash_point("restore_sessions_written");
+	if (write_caches(r, idle, &n_idle, err))
+		return -1;
+	crash_point("restore_cache_written");
 	for (size_t i = 0; i < r->n; i++)
 		if (r->locked[i] && r->items[i]->outcome == RESTORED)
 			locked[n_locked++] = r->ids[i];
 	characters_queue_idle(r->pg, idle, n_idle);
 	sessions_queue_forget(r->pg, locked, n_locked, r->sessions, r->n_sessions);
 	pg_commit(r->pg);
-	return pg_sync(r->pg, NULL, 2, err);
+	if (pg_sync(r->pg, NULL, 2, err))
+		return -1;
+	crash_point("restore_committed");
+	return 0;
 }
 
 static int restore_once(

@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 
 #include "clock.h"
+#include "crash.h"
 #include "services/tick/auto_session.h"
 #include "services/tick/category.h"
 #include "services/tick/loot_bag.h"
@@ -183,8 +184,12 @@ static int transact(struct call *call, struct tick_batch *batch, struct error *e
 	pg_begin(pg);
 	if (clock_ms() < atomic_load(&careful_until_ms) && lock_what_is_free(pg, batch, err))
 		return -1;
-	if (advance(pg, batch, err) || change_live_energy(call, batch, err))
+	if (advance(pg, batch, err))
 		return -1;
+	crash_point("tick_advanced");
+	if (change_live_energy(call, batch, err))
+		return -1;
+	crash_point("tick_energy_changed");
 	n += loot_bag_queue(pg, batch);
 	n += queue_ends(pg, batch);
 	n += tick_event_queue(pg, batch);
@@ -222,6 +227,7 @@ int credit_ticks(struct call *call, int category, struct due *dues, size_t n, st
 			atomic_store(&careful_until_ms, clock_ms() + CAREFUL_MS);
 		return -1;
 	}
+	crash_point("tick_committed");
 	if (tick_settings.events && batch.n_credited > 0)
 		service_wake_timer(TICK_EVENT_TIMER);
 	count(&batch, n);

@@ -1,5 +1,6 @@
 #include "services/tick/delete_auto_session.h"
 
+#include "crash.h"
 #include "services/tick/auto_session.h"
 #include "services/tick/rounds.h"
 
@@ -28,6 +29,7 @@ static int serve(struct batch *batch, struct call **calls, const int64_t *player
 		requests[i] = session_request_of(calls[i], player_ids[i], NULL);
 	if (session_end(batch->pg, requests, n, deleted, err))
 		return -1;
+	crash_point("tick_session_ended");
 	for (size_t i = 0; i < n; i++)
 		reply_ok(calls[i], &(struct delete_result){ .deleted = deleted[i] });
 	return 0;

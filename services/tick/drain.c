@@ -2,6 +2,7 @@
 
 #include <stdatomic.h>
 
+#include "crash.h"
 #include "log.h"
 #include "services/tick/category.h"
 #include "services/tick/credit.h"
@@ -53,6 +54,7 @@ int64_t drain_queues(struct call *call)
 	metric_add(&tick_metrics[METRIC_UNREADABLE], (int64_t)unreadable);
 	if (n == 0)
 		return unreadable ? 0 : PAUSE_EMPTY_MS;
+	crash_point("tick_taken");
 	any = credit_by_halves(call, dues, n, &err);
 	call->down = err.down;
 	if (err.code != CODE_OK)

@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 
 #include "clock.h"
+#include "crash.h"
 #include "log.h"
 #include "service.h"
 #include "services/tick/category.h"
@@ -143,8 +144,13 @@ static int queue_due(
 		.more = rows[0].n == PAGE,
 		.pause_ms = pause_until_next(&rows[1]),
 	};
-	if (found->n > 0)
-		return queue_push(call->kv, state, dues, found->n, err);
+	if (found->n > 0) {
+		crash_point("tick_due_read");
+		if (queue_push(call->kv, state, dues, found->n, err))
+			return -1;
+		crash_point("tick_queued");
+		return 0;
+	}
 	/* Without a cursor every look would walk over all that vacuum has not removed yet. */
 	if (!*state->cursor && rows[0].n == 0)
 		return queue_begin_cursor(call->kv, pg_timestamptz(&rows[1], 0, 0) - GRACE_MS * 1000, err);
@@ -208,6 +214,7 @@ static int queue_lost(struct call *call, const struct queue_state *state, struct
 		return -1;
 	if (n == 0)
 		return 0;
+	crash_point("tick_lost_found");
 	metric_add(&tick_metrics[METRIC_LOST_FOUND], (int64_t)n);
 	log_line(LOG_INFO, "tick_lost", "%zu due ticks were lost on the way and are queued again", n);
 	if (n == PAGE)

@@ -1,5 +1,6 @@
 #include "services/tick/start_auto_session.h"
 
+#include "crash.h"
 #include "services/tick/auto_session.h"
 #include "services/tick/category.h"
 #include "services/tick/rounds.h"
@@ -70,6 +71,7 @@ static int serve(struct batch *batch, struct call **calls, const int64_t *player
 	}
 	if (session_start(batch->pg, requests, n, views, err))
 		return -1;
+	crash_point("tick_session_started");
 	for (size_t i = 0; i < n; i++) {
 		if (views[i].active) {
 			answer(calls[i], player_ids[i], true, &views[i]);

@@ -1,5 +1,6 @@
 #include "services/tick/tick_event.h"
 
+#include "crash.h"
 #include "log.h"
 #include "services/tick/category.h"
 #include "services/tick/tick_settings.h"
@@ -108,9 +109,11 @@ static int publish_some(struct call *call, bool *more, struct error *err)
 		pg_rollback(call->pg);
 		return 0;
 	}
+	crash_point("tick_events_read");
 	publish_rows(call, &rows);
 	if (publish_flush(call, err))
 		return -1;
+	crash_point("tick_events_confirmed");
 	seqs = must_alloc((size_t)rows.n * sizeof(*seqs));
 	for (int row = 0; row < rows.n; row++)
 		seqs[row] = pg_int(&rows, row, 0);

@@ -1,80 +1,100 @@
-"""A worker that dies at each step between a delivery and its ack: everything is done in the end, and what has a key once.
+"""A worker that dies at each step between a delivery and its ack: everything is done in the end, and once.
 
-The steps are read out of the source (crash_point("...")), so that a new one is tested, and one that is not reached fails.
+The steps are read out of the source (crash_point("...")): those of common/ are reached in every service, those of a service by its
+own commands. A new one without a scenario that gets there fails, and so does one that is reached no more.
 """
 
-import copy
+import random
 import re
-import subprocess
 
 import pytest
 
-from lib.fleet import Fleet
-from lib.load import EFFECTS, effects
+from lib.proxy import Proxy
 from lib.servers import ROOT
+from lib.supervised import CRASH_BUILD, ROUNDS, SEED, add_fixture, audit, make, play, with_build
+from lib.scenarios import SCENARIOS
 from lib.wait import wait_for
 
-SITES = sorted(
-    site
-    for folder in ("common", "services")
-    for file in (ROOT / folder).rglob("*.c")
-    for site in re.findall(r'\bcrash_point\("(\w+)"\)', file.read_text())
-)
 ONE_BUILD_IS_ENOUGH = True
-BUILD = ROOT / "build/crash"
-MESSAGES = 10
+GROUPED_BY = "service"
+
+DIED = -9
+ONLY_UNDER_FAULTS = {"before_requeue", "before_quarantine", "quarantined"}  # tests of their own below
+# Timers pass these all the time, so they are also tried later on.
+LATER = {"before_redis": 4, "stored_in_redis": 4, "before_postgres": 2, "stored_in_postgres": 2}
+
+
+def points(folder):
+    return sorted(
+        point
+        for file in (ROOT / folder).rglob("*.c")
+        for point in re.findall(r'\bcrash_point\("(\w+)"\)', file.read_text())
+    )
+
+
+COMMON = [point for point in points("common") if point not in ONLY_UNDER_FAULTS]
+# The gateway takes no deliveries, and has no Redis.
+REACHED = {"gateway": ["before_postgres", "stored_in_postgres", "before_publish", "published"]}
+
+
+def cases():
+    chance = random.Random(SEED)
+    for service in SCENARIOS:
+        for point in [*REACHED.get(service, COMMON), *points(f"services/{service}")]:
+            yield service, f"{point}:1"
+            for _ in range(ROUNDS if point in LATER else ROUNDS - 1):
+                yield service, f"{point}:{chance.randint(2, LATER.get(point, 2))}"
 
 
 @pytest.fixture(scope="module")
 def crashing(stack):
-    """The same servers, and a worker that can be told where to die."""
-    subprocess.run(
-        ["make", "-s", f"OUT={BUILD}", "EXTRA_CFLAGS=-DGARRISON_CRASH_POINTS", f"{BUILD}/tests/garrison-fixture"],
-        cwd=ROOT,
-        check=True,
-        stdin=subprocess.DEVNULL,
-        timeout=170,
-    )
-    stack.add_service("fixture")
-    with stack.database().cursor() as cursor:
-        cursor.execute("CREATE TABLE fixture_effects (key text PRIMARY KEY, runs int NOT NULL DEFAULT 1)")
-    crashing = copy.copy(stack)
-    crashing.bin_dir = BUILD / "bin"
-    return crashing
-
-
-@pytest.fixture
-def crash_fleet(crashing, tmp_path):
-    fleet = Fleet(crashing, tmp_path)
-    yield fleet
-    fleet.stop()
+    make("OUT=build/crash", "EXTRA_CFLAGS=-DGARRISON_CRASH_POINTS", "build")
+    add_fixture(stack)
+    return with_build(stack, CRASH_BUILD)
 
 
 def test_the_points_have_names_of_their_own():
-    assert len(SITES) >= 10 and len(set(SITES)) == len(SITES)
+    names = points("common") + points("services")
+    assert len(names) >= 60 and len(set(names)) == len(names)
+    assert ONLY_UNDER_FAULTS < set(names)
+    for service in sorted(folder.name for folder in (ROOT / "services").iterdir() if points(f"services/{folder.name}")):
+        assert service in SCENARIOS, f"no scenario of lib/scenarios.py gets to the points of {service}"
 
 
-@pytest.mark.parametrize("n", [1, 6])
-@pytest.mark.parametrize("site", SITES)
-def test_a_death_there_loses_nothing(crashing, crash_fleet, amqp, redis, sql, site, n):
-    redis.delete(EFFECTS)
-    sql("TRUNCATE fixture_effects")
-    events = amqp.events("fixture.emitted")
-    dying = crash_fleet.start("fixture", ready=False, crash_at=f"{site}:{n}")
-    dying.expect_exit = -9
-    for i in range(MESSAGES):
-        amqp.publish("fixture.note", {"key": f"note-{i}"}, message_id=f"note-{i}")
-        amqp.publish("fixture.record", {"key": f"record-{i}"}, message_id=f"record-{i}")
-        amqp.publish("fixture.emit", {"n": 2}, message_id=f"emit-{i}")
-        amqp.publish("fixture.settle", {"key": f"again-{i}", "fail_attempts": 1}, message_id=f"again-{i}")
-    assert dying.wait(10) == -9, "it was not reached"
-    worker = crash_fleet.start("fixture")
-    noted = {f"{kind}-{i}" for kind in ("note", "again") for i in range(MESSAGES)}
-    wait_for(lambda: set(effects(redis)) == noted, 15, what="the effects in Redis")
-    recorded = [(f"record-{i}",) for i in range(MESSAGES)]
-    wait_for(lambda: sql("SELECT key FROM fixture_effects ORDER BY key") == recorded, what="the effects in PostgreSQL")
-    wait_for(lambda: worker.metrics()["garrison_in_flight"] == 0)
-    for queue in ("game.fixture", "game.fixture.retry.1s", "game.fixture.dead"):
-        assert amqp.depth(queue) == 0
-    emitted = {event.properties.message_id for event in events.all()}
-    assert emitted == {f"emit-{i}/{k}" for i in range(MESSAGES) for k in range(2)}
+@pytest.mark.parametrize("service, at", cases())
+def test_a_death_there_loses_nothing(crashing, tmp_path, service, at):
+    print(f"GARRISON_FAULT_SEED={SEED}")
+    first = play(crashing, tmp_path, service, {}, {"crash_at": at})
+    assert first.process.returncode == DIED, f"{at} was not reached in {service}"
+    audit(crashing)
+
+
+# Steps that only a fault leads to ------------------------------------------------------------------------------------
+
+
+def test_a_death_while_messages_go_back_to_their_queue(crashing, tmp_path):
+    """Redis is out of reach: the durable lane rests, and the worker dies just when it gives a message back."""
+    with Proxy(crashing.environment["REDIS_URL"]) as link:
+        link.refuse()
+
+        def heal(_):
+            link.heal()
+
+        first = play(crashing, tmp_path, "fixture", {"redis_url": link.url}, {"crash_at": "before_requeue:2"}, on_death=heal)
+    assert first.process.returncode == DIED
+
+
+@pytest.mark.parametrize("point", ["before_quarantine", "quarantined"])
+def test_a_death_around_a_suspect_that_is_run_alone(crashing, tmp_path, amqp, point):
+    """Its fourth delivery: it is run in a child, and the worker dies before or after that."""
+    key = f"suspect-{point}"
+    amqp.publish("fixture.record", {"key": key}, message_id=key)
+    for _ in range(3):
+        method, _, _ = wait_for(lambda: (got := amqp.channel.basic_get("game.fixture")) and got[0] and got)
+        amqp.channel.basic_nack(method.delivery_tag, requeue=True)
+    first = play(crashing, tmp_path, "fixture", {}, {"crash_at": f"{point}:1"})
+    assert first.process.returncode == DIED
+    with crashing.database() as database, database.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM fixture_effects WHERE key = %s", (key,))
+        assert cursor.fetchone() == (1,)
+    database.close()

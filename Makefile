@@ -202,6 +202,12 @@ $(OUT)/tests/garrison-fixture: $(call objects,tests/fixture) $(LIBRARIES)
 	@echo "  LINK  $@"
 	@$(LINK) -o $@ $(filter %.o,$^) $(LIBRARIES) $(LIBS)
 
+# What the tests put before a program, so that calls fail.
+$(OUT)/tests/fail_%.so: tests/preload/fail_%.c tests/preload/plan.c tests/preload/plan.h
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	@$(CC) $(CPPFLAGS) $(filter-out -fPIE,$(CFLAGS)) -fPIC -fno-builtin-malloc -shared -o $@ $(filter %.c,$^) -ldl
+
 # What the libraries do by themselves, for the benches.
 $(OUT)/tests/bare_amqp: $(OUT)/obj/tests/bench/bare_amqp.o
 	@mkdir -p $(@D)
@@ -220,6 +226,7 @@ $(OUT)/tests/token_check: $(OUT)/obj/tests/bench/token_check.o $(LIBRARIES)
 	@$(LINK) -o $@ $(filter %.o,$^) $(LIBRARIES) $(LIBS)
 
 build: $(OUT)/tests/garrison-fixture $(OUT)/tests/bare_amqp $(OUT)/tests/bare_http $(OUT)/tests/token_check
+build: $(if $(SAN),,$(OUT)/tests/fail_calls.so $(OUT)/tests/fail_malloc.so)
 
 # What people type ----------------------------------------------------------------------------------------------------
 
@@ -239,11 +246,15 @@ demo:
 # A case that fails is run once more, and shown as such: on two cores with three servers and three test processes some come late.
 test:
 	@deploy/local/install-deps.sh test
-	@echo 'building: release, address and undefined behaviour sanitizers, thread sanitizer'
+	@echo 'building: release, address and undefined behaviour sanitizers, thread sanitizer, with points to die at'
 	@$(MAKE) --no-print-directory build
 	@$(MAKE) --no-print-directory SAN=asan build unit-tests fuzz-replay
-	@$(MAKE) --no-print-directory SAN=tsan unit-tests
+	@$(MAKE) --no-print-directory SAN=tsan unit-tests $(UNDER_TSAN:%=build/tsan/%)
+	@$(MAKE) --no-print-directory OUT=build/crash EXTRA_CFLAGS=-DGARRISON_CRASH_POINTS build
 	@GARRISON_BIN=build/bin:build/asan/bin $(PYTEST) -n 3 --dist loadgroup --reruns 1 $(PYTEST_ARGS)
+
+# What tests/blackbox/test_races.py runs.
+UNDER_TSAN := tests/garrison-fixture bin/garrison-tick bin/garrison-combat-settlement
 
 # Debian's python3, for which Debian's packages are installed, and not one that comes earlier in PATH.
 PYTEST := /usr/bin/python3 -m pytest

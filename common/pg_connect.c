@@ -51,6 +51,9 @@ static PQconninfoOption *parse(const char *url, struct error *err)
 {
 	char *message = NULL;
 	PQconninfoOption *conninfo = PQconninfoParse(url, &message);
+	/* A good URL must not be called bad for want of memory: the command would be refused for ever. */
+	if (!conninfo && (!message || strstr(message, "out of memory")))
+		BUG("out of memory");
 	/* libpq's own message may quote the URL, password and all. */
 	if (!conninfo)
 		error_set(err, CODE_INVALID_PAYLOAD,

@@ -73,7 +73,6 @@ bool listener_may_sleep(struct listener *listener)
 /* The broker is told of a job on its own: it goes back. */
 static int requeue(struct listener *listener, const struct job *job)
 {
-	crash_point("before_requeue");
 	metric_add(&listener_metrics[LISTENER_REQUEUED], 1);
 	unacked_told(&listener->unacked, job->tag);
 	return bus_nack(listener->bus, job->tag, true);

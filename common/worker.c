@@ -194,9 +194,7 @@ static void run_suspect(struct thread *thread, struct job *job, struct call *cal
 	pthread_mutex_lock(&thread->workers->mutex);
 	thread->hard_limit_at_ms = clock_ms() + 2 * limit_ms + HARD_LIMIT_MIN_MS;
 	pthread_mutex_unlock(&thread->workers->mutex);
-	crash_point("before_quarantine");
 	quarantine_run(call, limit_ms);
-	crash_point("quarantined");
 	job_settle(job, call, thread->workers->sink);
 }
 

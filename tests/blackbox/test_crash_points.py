@@ -9,17 +9,14 @@ import re
 
 import pytest
 
-from lib.proxy import Proxy
 from lib.servers import ROOT
 from lib.supervised import CRASH_BUILD, ROUNDS, SEED, add_fixture, audit, make, play, with_build
 from lib.scenarios import SCENARIOS
-from lib.wait import wait_for
 
 ONE_BUILD_IS_ENOUGH = True
 GROUPED_BY = "service"
 
 DIED = -9
-ONLY_UNDER_FAULTS = {"before_requeue", "before_quarantine", "quarantined"}  # tests of their own below
 # Timers pass these all the time, so they are also tried later on.
 LATER = {"before_redis": 4, "stored_in_redis": 4, "before_postgres": 2, "stored_in_postgres": 2}
 
@@ -32,7 +29,7 @@ def points(folder):
     )
 
 
-COMMON = [point for point in points("common") if point not in ONLY_UNDER_FAULTS]
+COMMON = points("common")
 # The gateway takes no deliveries, and has no Redis.
 REACHED = {"gateway": ["before_postgres", "stored_in_postgres", "before_publish", "published"]}
 
@@ -56,7 +53,6 @@ def crashing(stack):
 def test_the_points_have_names_of_their_own():
     names = points("common") + points("services")
     assert len(names) >= 60 and len(set(names)) == len(names)
-    assert ONLY_UNDER_FAULTS < set(names)
     for service in sorted(folder.name for folder in (ROOT / "services").iterdir() if points(f"services/{folder.name}")):
         assert service in SCENARIOS, f"no scenario of lib/scenarios.py gets to the points of {service}"
 
@@ -67,34 +63,3 @@ def test_a_death_there_loses_nothing(crashing, tmp_path, service, at):
     first = play(crashing, tmp_path, service, {}, {"crash_at": at})
     assert first.process.returncode == DIED, f"{at} was not reached in {service}"
     audit(crashing)
-
-
-# Steps that only a fault leads to ------------------------------------------------------------------------------------
-
-
-def test_a_death_while_messages_go_back_to_their_queue(crashing, tmp_path):
-    """Redis is out of reach: the durable lane rests, and the worker dies just when it gives a message back."""
-    with Proxy(crashing.environment["REDIS_URL"]) as link:
-        link.refuse()
-
-        def heal(_):
-            link.heal()
-
-        first = play(crashing, tmp_path, "fixture", {"redis_url": link.url}, {"crash_at": "before_requeue:2"}, on_death=heal)
-    assert first.process.returncode == DIED
-
-
-@pytest.mark.parametrize("point", ["before_quarantine", "quarantined"])
-def test_a_death_around_a_suspect_that_is_run_alone(crashing, tmp_path, amqp, point):
-    """Its fourth delivery: it is run in a child, and the worker dies before or after that."""
-    key = f"suspect-{point}"
-    amqp.publish("fixture.record", {"key": key}, message_id=key)
-    for _ in range(3):
-        method, _, _ = wait_for(lambda: (got := amqp.channel.basic_get("game.fixture")) and got[0] and got)
-        amqp.channel.basic_nack(method.delivery_tag, requeue=True)
-    first = play(crashing, tmp_path, "fixture", {}, {"crash_at": f"{point}:1"})
-    assert first.process.returncode == DIED
-    with crashing.database() as database, database.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM fixture_effects WHERE key = %s", (key,))
-        assert cursor.fetchone() == (1,)
-    database.close()

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from .fleet import Fleet
 from .scenarios import SCENARIOS
 from .servers import ROOT
+from .wait import wait_for
 
 SEED = int(os.environ["GARRISON_FAULT_SEED"])
 ROUNDS = int(os.environ.get("GARRISON_FAULT_ROUNDS", "1"))
@@ -85,6 +86,7 @@ def play(stack, folder, service, settings, fault, on_death=lambda worker: None):
         scenario.judge()
         supervised.stop()
         supervised.now.wait_ready()
+        wait_for(lambda: not scenario.on_the_way(), 15, interval=0.1, what="what waits on a rung")
         fleet.stop()
         assert len(supervised.ended) <= 1, "it ended again, when nothing was done to it"
         assert not scenario.on_the_way(), f"left behind: {scenario.on_the_way()}"

@@ -83,8 +83,6 @@ static int sweep(struct kv *kv, int64_t until_ms, struct error *err)
 		session = arena_session_of(kv, NULL, &scratch);
 		if (arena_session_prepare_match(&session, PAGE, &sweep_next, &matched, err))
 			return -1;
-		if (matched)
-			crash_point("arena_matched");
 	} while (sweep_next && clock_ms() < until_ms);
 	return 0;
 }

@@ -13,6 +13,8 @@
 #define PUBLIC_KEY_TEXT_MAX 44
 #define SCRATCH_CAP ((size_t)256 << 10)
 #define ACCOUNT_DIGITS_MAX 16
+#define NONCE_LEN 9
+#define NONCE_TEXT_MAX 13
 
 struct header {
 	const char *alg;
@@ -86,14 +88,20 @@ void token_signer_init(struct token_signer *signer, const unsigned char seed[sta
 	sodium_bin2base64(signer->key.kid, sizeof(signer->key.kid), digest, sizeof(digest), BASE64URL);
 }
 
+/* Two tokens of one login and second would be one text but for the nonce, which nobody reads: claims are what is agreed on. */
 static void add_header(struct text *out, const char *kid)
 {
 	CLEANUP(text_release) struct text json = { 0 };
+	unsigned char random[NONCE_LEN];
+	char nonce[NONCE_TEXT_MAX];
 
+	randombytes_buf(random, sizeof(random));
+	sodium_bin2base64(nonce, sizeof(nonce), random, sizeof(random), BASE64URL);
 	json_open(&json, '{');
 	json_key_string(&json, "alg", "EdDSA");
 	json_key_string(&json, "typ", "JWT");
 	json_key_string(&json, "kid", kid);
+	json_key_string(&json, "nonce", nonce);
 	json_close(&json, '}');
 	add_base64url(out, json.bytes, json.len);
 }

@@ -55,7 +55,7 @@ const char *token_verdict_name(enum token_verdict verdict);
  */
 void token_signer_init(struct token_signer *signer, const unsigned char seed[static TOKEN_SEED_LEN]);
 
-/* Appends the token to out. Any thread. */
+/* Appends the token to out; of the same claims never the same text. Any thread. */
 void token_sign(const struct token_signer *signer, const struct token_claims *claims, struct text *out);
 
 /*

@@ -195,7 +195,9 @@ def test_logout_everywhere_ends_all_of_the_account_and_nobody_elses(auth):
 def test_refresh_gives_a_new_pair_of_the_same_login(auth):
     player = auth.player()
     pair = auth.refresh(player["refresh_token"]).result
-    assert pair["refresh_token"] != player["refresh_token"]
+    again = auth.refresh(player["refresh_token"]).result
+    for name in ("access_token", "refresh_token"):
+        assert len({player[name], pair[name], again[name]}) == 3, name
     assert pair["account_id"] == player["account_id"] and pair["char_id"] == player["char_id"]
     assert auth.read(pair["access_token"])["sid"] == auth.read(player["access_token"])["sid"]
     assert auth.validate(player["access_token"])["valid"]

@@ -135,6 +135,22 @@ static void claims_go_both_ways(void)
 	CHECK_INT(verify(&keys, text_str(&token), NOW + 900), TOKEN_EXPIRED);
 }
 
+/* Whoever refreshes within a second of his login expects another token. */
+static void two_tokens_of_the_same_claims_differ(void)
+{
+	CLEANUP(text_release) struct text first = { 0 };
+	CLEANUP(text_release) struct text second = { 0 };
+	struct token_signer signer = rfc_signer();
+	struct token_keys keys = keys_of(&signer);
+	struct token_claims in = some_claims();
+
+	token_sign(&signer, &in, &first);
+	token_sign(&signer, &in, &second);
+	CHECK(strcmp(text_str(&first), text_str(&second)) != 0);
+	CHECK_INT(verify(&keys, text_str(&first), NOW), TOKEN_OK);
+	CHECK_INT(verify(&keys, text_str(&second), NOW), TOKEN_OK);
+}
+
 static void needs_no_nul_behind_it(void)
 {
 	CLEANUP(text_release) struct text token = { 0 };
@@ -305,6 +321,7 @@ static const struct check_test tests[] = {
 	CHECK_TEST(keys_are_those_of_rfc_8037),
 	CHECK_TEST(signatures_are_those_of_rfc_8037),
 	CHECK_TEST(claims_go_both_ways),
+	CHECK_TEST(two_tokens_of_the_same_claims_differ),
 	CHECK_TEST(needs_no_nul_behind_it),
 	CHECK_TEST(an_altered_or_cut_token_is_refused),
 	CHECK_TEST(a_key_of_another_is_refused),

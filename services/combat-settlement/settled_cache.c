@@ -43,7 +43,7 @@ static const struct kv_script bring_in_line = {
 	       "  local ok, vitals = pcall(cjson.decode, text or stored)\n"
 	       "  if not ok or type(vitals) ~= 'table' then return nil end\n"
 	       "  for name, cur in pairs({hp = hp, energy = energy}) do\n"
-	       "    if not vitals[name] then\n"
+	       "    if type(vitals[name]) ~= 'table' then\n"
 	       "      local known = cjson.decode(stored)\n"
 	       "      vitals[name] = type(known) == 'table' and known[name] or nil\n"
 	       "    end\n"

@@ -155,18 +155,21 @@ void sql_record_shortfalls(
 					       "_set_by = CASE WHEN " SETS(name) " THEN d." name                       \
 										 "_set_by ELSE c." name                \
 										 "_set_by END, "
-/* What the gauge holds besides stays; one that has no maximum has that of a new character. */
+/*
+ * What the gauge holds besides stays; one that has no maximum has that of a new character, and what another hand wrote there that is
+ * no gauge makes room for one.
+ */
+#define OBJECT(value, otherwise) "CASE jsonb_typeof(" value ") WHEN 'object' THEN " value " ELSE '" otherwise "' END"
 #define GAUGE(name)                                                                                                    \
-	"CASE WHEN " SETS(name) " THEN jsonb_build_object('" name "', "                                                \
-				"coalesce(c.vitals -> '" name "', '{\"max\": 100}') || jsonb_build_object('cur', "     \
-				"least(d." name ", coalesce((c.vitals #>> '{" name                                     \
-				",max}')::numeric, 100)::bigint))) ELSE '{}' END"
+	"CASE WHEN " SETS(name) " THEN jsonb_build_object('" name "', (" OBJECT("c.vitals -> '" name "'",              \
+		"{\"max\": 100}") ") || jsonb_build_object('cur', least(d." name ", coalesce(substring("               \
+				  "c.vitals #>> '{" name ",max}' from '^[0-9]{1,18}')::bigint, 100)))) ELSE '{}' END"
 
 /* A character whose snapshot of another, unfinished fight is there has gone on to that one and stays in combat. */
 static const struct pg_statement change_characters = {
 	"settle_change_characters",
 	"UPDATE characters c SET xp = c.xp + d.xp, gold = c.gold + d.gold, "
-	"vitals = c.vitals || " GAUGE("hp") " || " GAUGE("energy") ", " SET_BY("hp") SET_BY(
+	"vitals = (" OBJECT("c.vitals", "{}") ") || " GAUGE("hp") " || " GAUGE("energy") ", " SET_BY("hp") SET_BY(
 		"energy") "last_combat_session_id = CASE WHEN " IS_LAST
 			  " THEN d.session_id ELSE c.last_combat_session_id END, "
 			  "last_combat_at = CASE WHEN " IS_LAST " THEN d.ended_at ELSE c.last_combat_at END, "

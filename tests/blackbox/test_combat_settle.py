@@ -90,6 +90,25 @@ def test_vitals_are_cut_to_their_bounds(worker, combat):
     }
 
 
+HUNDRED = {"cur": 100, "max": 100}
+STRANGE_VITALS = [
+    ({"hp": None, "energy": 50}, {"hp": HUNDRED, "energy": {"cur": 7, "max": 100}}),
+    ({"hp": {"cur": 1, "max": 99.5}, "energy": {"cur": 1, "max": "5"}}, {"hp": {"cur": 99, "max": 99.5}, "energy": {"cur": 5, "max": "5"}}),
+    ({"hp": {"cur": 1, "max": "many"}}, {"hp": {"cur": 100, "max": "many"}, "energy": {"cur": 7, "max": 100}}),
+    (None, {"hp": HUNDRED, "energy": {"cur": 7, "max": 100}}),
+    ([1], {"hp": HUNDRED, "energy": {"cur": 7, "max": 100}}),
+]
+
+
+@pytest.mark.parametrize("strange, mended", STRANGE_VITALS)
+def test_vitals_by_another_hand_become_gauges(worker, combat, strange, mended):
+    hero = combat.character()
+    combat.sql("UPDATE characters SET vitals = %s WHERE id = %s", json.dumps(strange), hero)
+    combat.context(hero, vitals=json.dumps(strange))
+    assert combat.settle(fight_of({hero: part(xp=1, hp=450, energy=7)})).result["status"] == "processed"
+    assert combat.sql("SELECT vitals FROM characters WHERE id = %s", hero)[0][0] == mended
+
+
 def test_the_newest_fight_sets_vitals_whatever_comes_first(worker, combat):
     hero = combat.character()
     newer = fight_of({hero: part(xp=1, hp=10, energy=11)}, end=2000)

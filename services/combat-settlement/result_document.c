@@ -20,8 +20,8 @@ const char *const finish_reasons[FINISH_COUNT] = {
 static const struct field meta_fields[] = {
 	FIELD(struct fight_meta, end_timestamp, .required = true, .min = 0, .max = END_TIMESTAMP_MAX,
 		.help = "when the fight ended, whole Unix seconds"),
-	FIELD(struct fight_meta, winner_team, .nullable = true, .min = 1, .max = NAME_MAX_LEN,
-		.help = "blue, red or any other name; required unless finish_reason is draw"),
+	FIELD(struct fight_meta, winner_team, .nullable = true, .max = NAME_MAX_LEN,
+		.help = "blue, red or any other name, empty where nobody won; required unless finish_reason is draw"),
 	FIELD(struct fight_meta, finish_reason, .required = true, .choices = finish_reasons, .n_choices = FINISH_COUNT,
 		.help = "how it ended"),
 };

@@ -77,6 +77,7 @@ MESSAGES = [
     ("en", "red", "defeat", "The fight is over!\nWinner: Red"),
     ("en", "blue", "flee", "The fight is over!\nWinner: Blue"),
     ("ru", "Орки", "victory", "Бой уже завершен!\nПобедитель: Орки"),
+    ("ru", "", "flee", "Бой уже завершен!"),
     ("ru", "blue", "draw", "Бой уже завершен!\nНичья"),
     ("en", "blue", "draw", "The fight is over!\nDraw"),
 ]

@@ -1,9 +1,12 @@
 #!/usr/bin/python3
 """make faults: every row of the table on the whole fleet, in an order drawn from a seed, until the time is up; each at least once.
 
-FAULTS_SEED       what drives load and faults; printed, so that a run can be made again
+FAULTS_SEED       what drives load and faults; printed, so that a run can be made again: the same rows in the same order, and each row
+                  draws the same numbers the nth time that it is done, also alone
 FAULTS_MINUTES    go on with rows drawn by chance until so many minutes are over (default: each row once)
 FAULTS_ROWS       only rows whose name contains one of these, parted by semicolons
+
+After a row that failed the next is done to a new fleet on new servers.
 FAULTS_ADD        set: keep what earlier runs have seen of other rows in build/faults.json
 GARRISON_BIN      the folder of the binaries; default build/bin
 
@@ -45,7 +48,6 @@ class Run:
 
     def __init__(self, bin_dir, seed, small_disk=False):
         self.seed = seed
-        self.rng = random.Random(f"{seed}-faults")
         self.world = World(bin_dir, small_disk)
         self.load = None
         self.amiss = True  # then the logs and the history are kept
@@ -73,12 +75,15 @@ class Run:
             if kind is None:
                 raise Failed(f"the fleet did not end cleanly: {problem}") from None
             print(f"the fleet did not end cleanly: {problem}"[:3000])
-        if not self.amiss:
+        if self.amiss:
+            print(f"the workers' logs and the history are in {self.world.folder}", flush=True)
+        else:
             shutil.rmtree(self.world.folder)
 
     def do(self, row):
         """Load, fault, healing, quiet, verdict. Returns what was seen; raises Failed."""
         seen = {"fired": 0}
+        self.rng = random.Random(f"{self.seed}-{row.name}-{len(row.seen)}")
         self.amiss = True
         first = len(self.history)
         before = self.counts()
@@ -123,6 +128,42 @@ class Run:
         seen["dead"] = after["redriven"] - before["redriven"]
 
 
+class Runs:
+    """The fleet that row after row is done to: made anew, on new servers, once something went wrong."""
+
+    def __init__(self, bin_dir, seed, small_disk=False):
+        self.bin_dir, self.seed, self.small_disk = bin_dir, seed, small_disk
+        self.run = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        self.end(kind)
+
+    def fleet(self):
+        """The one there is, or a new one."""
+        if not self.run:
+            self.run = Run(self.bin_dir, self.seed, self.small_disk).__enter__()
+        return self.run
+
+    def do(self, work):
+        """What work(run) returns."""
+        run = self.fleet()
+        try:
+            return work(run)
+        except Skip:
+            raise
+        except BaseException as error:
+            self.end(type(error))
+            raise
+
+    def end(self, kind=None):
+        run, self.run = self.run, None
+        if run:
+            run.__exit__(kind)
+
+
 def mutation_check(run):
     """With idempotency switched off the judge must say that the sums are wrong. Nothing is right after it."""
     forgetful_settlement(run.world)
@@ -136,18 +177,32 @@ def mutation_check(run):
     raise Failed("without idempotency nothing was amiss: the judge is blind")
 
 
-def schedule(rows, rng, minutes):
+def schedule(rows, seed, minutes):
     """Each once in an order of chance, then any, until the time is up."""
     end = time.monotonic() + minutes * 60
-    order = rng.sample(rows, len(rows))
-    yield from order
+    rng = random.Random(f"{seed}-order")  # of its own: what rows draw depends on how long they take
+    yield from rng.sample(rows, len(rows))
     while time.monotonic() < end:
         yield rng.choice(rows)
 
 
-def complain(failure, run):
-    """And where to look."""
-    print(f"\nFAILED {failure}\nthe workers' logs and the history are in {run.world.folder}\n", flush=True)
+def attempt(runs, row):
+    """Does the row and notes what was seen. Whether it held."""
+    runs.fleet()  # what keeps it from starting is no row's failure
+    try:
+        row.seen.append(runs.do(lambda run: run.do(row)))
+    except Skip as reason:
+        row.seen.append({"skipped": str(reason)})
+    except Exception as failure:
+        complain(row, runs, failure if isinstance(failure, Failed) else traceback.format_exc())
+        row.seen.append({"failed": True})
+        return False
+    return True
+
+
+def complain(row, runs, failure):
+    """And how to see it again."""
+    print(f"\nFAILED {failure}\nagain: make faults FAULTS_SEED={runs.seed} FAULTS_ROWS='{row.name}'\n", flush=True)
 
 
 def main():
@@ -160,29 +215,13 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # so that all is put away
     failures = 0
     began = time.monotonic()
-    with Run(bin_dir, seed, small_disk=os.geteuid() == 0 and "GARRISON_FAULTS_MOUNTS" in os.environ) as run:
-        for row in schedule(chosen, run.rng, minutes):
-            try:
-                seen = run.do(row)
-            except Skip as reason:
-                row.seen.append({"skipped": str(reason)})
-                print(f"{row.name}: skipped: {reason}", flush=True)
-                continue
-            except Failed as failure:
-                failures += 1
-                row.seen.append({"failed": True})
-                complain(failure, run)
-                break  # what follows would be judged by what this has left
-            except Exception:
-                failures += 1
-                row.seen.append({"failed": True})
-                complain(traceback.format_exc(), run)
-                break
-            row.seen.append(seen)
+    with Runs(bin_dir, seed, small_disk=os.geteuid() == 0 and "GARRISON_FAULTS_MOUNTS" in os.environ) as runs:
+        for row in schedule(chosen, seed, minutes):
+            failures += not attempt(runs, row)
             keep(ROOT / SEEN, chosen, seed, "FAULTS_ADD" in os.environ)
-            print(f"{time.monotonic() - began:5.0f} s  {row.name}: {seen}", flush=True)
+            print(f"{time.monotonic() - began:5.0f} s  {row.name}: {row.seen[-1]}", flush=True)
         if not failures and chosen == ROWS:
-            mutation_check(run)
+            runs.do(mutation_check)
             print("without idempotency the judge says so")
     print_table(chosen)
     return 1 if failures else 0

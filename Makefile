@@ -208,6 +208,11 @@ $(OUT)/tests/fail_%.so: tests/preload/fail_%.c tests/preload/plan.c tests/preloa
 	@echo "  LINK  $@"
 	@$(CC) $(CPPFLAGS) $(filter-out -fPIE,$(CFLAGS)) -fPIC -fno-builtin-malloc -shared -o $@ $(filter %.c,$^) -ldl
 
+$(OUT)/tests/step_clock.so: tests/preload/step_clock.c
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	@$(CC) $(CPPFLAGS) $(filter-out -fPIE,$(CFLAGS)) -fPIC -shared -o $@ $<
+
 # What the libraries do by themselves, for the benches.
 $(OUT)/tests/bare_amqp: $(OUT)/obj/tests/bench/bare_amqp.o
 	@mkdir -p $(@D)
@@ -226,7 +231,7 @@ $(OUT)/tests/token_check: $(OUT)/obj/tests/bench/token_check.o $(LIBRARIES)
 	@$(LINK) -o $@ $(filter %.o,$^) $(LIBRARIES) $(LIBS)
 
 build: $(OUT)/tests/garrison-fixture $(OUT)/tests/bare_amqp $(OUT)/tests/bare_http $(OUT)/tests/token_check
-build: $(if $(SAN),,$(OUT)/tests/fail_calls.so $(OUT)/tests/fail_malloc.so)
+build: $(if $(SAN),,$(OUT)/tests/fail_calls.so $(OUT)/tests/fail_malloc.so $(OUT)/tests/step_clock.so)
 
 # What people type ----------------------------------------------------------------------------------------------------
 

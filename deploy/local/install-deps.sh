@@ -16,7 +16,7 @@ run_packages=(
 test_packages=(
 	python3 python3-pytest python3-pytest-xdist python3-pytest-timeout python3-pytest-rerunfailures
 	python3-pika python3-redis python3-psycopg2 python3-jwt python3-cryptography python3-requests python3-jsonschema python3-yaml prometheus
-	chromium chromium-driver wrk libfaketime
+	chromium chromium-driver wrk
 	clang clang-format libclang-rt-14-dev
 )
 lint_packages=(clang-tidy shellcheck)

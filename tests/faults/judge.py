@@ -49,6 +49,7 @@ class Judge:
         self.settled_lines = self.redelivered_lines = 0
         self.longest_ms = 0
         self.emptied_at = []  # when Redis was emptied: battles from before are forgotten
+        self.redis_off = []  # (from, to, seconds): how far its clock was off, by that clock
         amqp = self.stack.amqp()
         amqp.channel.queue_declare(EVENTS, durable=True, arguments={"x-queue-type": "quorum"})
         for key in ("arena.battle_created", "combat-settlement.settled"):
@@ -114,13 +115,23 @@ class Judge:
                     self.history.note("dead", service=service, id=message.properties.message_id,
                                       headers={k: str(v) for k, v in message.headers.items()})  # fmt: skip
 
+    def redis_was_off(self, began, ended, seconds):
+        """Its clock was so many seconds off between these times: what it has dated so was then, and what had a lifetime is forgotten."""
+        self.redis_off.append((began + seconds, ended + seconds, seconds))
+        self.emptied_at.append(ended)
+
+    def true_time(self, text):
+        """Of a date by Redis's clock, in seconds since the epoch."""
+        at = datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+        return at - sum(seconds for began, ended, seconds in self.redis_off if began <= at <= ended)
+
     def take_events(self, amqp):
         for message in amqp.drain(EVENTS):
             kind = message.routing_key
             self.events[kind][message.body["session_id"]].add(message.properties.message_id)
             if kind == "arena.battle_created":
-                at = datetime.fromisoformat(message.body["matched_at"].replace("Z", "+00:00")).timestamp()
-                self.battles[message.body["session_id"]] = (at, [p["char_id"] for p in message.body["participants"]])
+                members = [p["char_id"] for p in message.body["participants"]]
+                self.battles[message.body["session_id"]] = (self.true_time(message.body["matched_at"]), members)
 
     # The verdict ------------------------------------------------------------------------------------------------------
 

@@ -176,14 +176,16 @@ class Engine(Actor):
         if response.status_code != 202:
             raise Unanswered(f"HTTP {response.status_code}")
 
-    def burst(self, rng, n=60):
-        """So many fights at once, that workers have something in hand. By the caller's thread."""
+    def burst(self, rng, n=60, pad=0, headers=None):
+        """So many fights at once, that workers have something in hand; pad: bytes that each has in excess. By the caller's thread."""
         amqp = self.world.stack.amqp()
         with self.lock:
             sessions = [str(uuid.UUID(int=rng.getrandbits(128), version=4)) for _ in range(n)]
             documents = [self.fight(session, rng.sample(self.ids, 2), rng) for session in sessions]
         for document in documents:
-            amqp.publish(SETTLE, document, message_id=document["session_id"])
+            if pad:
+                document["replay_log"] = ["x" * pad]
+            amqp.publish(SETTLE, document, message_id=document["session_id"], headers=headers)
             self.confirmed.add(document["session_id"])
         amqp.close()
 

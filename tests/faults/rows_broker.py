@@ -1,6 +1,9 @@
 """RabbitMQ killed, paused, out of memory, and what an operator may do to it."""
 
+import os
+import signal
 import time
+from pathlib import Path
 
 import pika
 
@@ -134,6 +137,44 @@ def leader_lost(run):
     return 1
 
 
+# Below the limits of commands and of waiting for a lock, so that a handler lives to commit what is no longer its own.
+CONSUMER_TIMEOUT_MS, LOOKED_AT_MS, HELD_S = 700, 100, 1.3
+USUAL_TIMEOUT_MS, USUALLY_LOOKED_AT_MS = 30 * 60 * 1000, 60 * 1000
+
+
+def set_consumer_timeout(run, timeout_ms, looked_at_ms):
+    """For connections to come; those there are are closed."""
+    run.world.servers.rabbitmqctl(
+        "eval",
+        f"application:set_env(rabbit, consumer_timeout, {timeout_ms}),"
+        f" application:set_env(rabbit, channel_tick_interval, {looked_at_ms}).",
+    )
+    run.world.servers.rabbitmqctl("close_all_connections", "--global", "a test")
+
+
+@row("handlers past the consumer timeout", fired="channels that RabbitMQ has closed for it, as workers log it")
+def consumer_timeout(run):
+    """consumer_timeout is 700 ms; LOCK TABLE of characters four times, 1.3 s each: RabbitMQ gives the messages to others while their handlers wait, and then both commit."""
+    def closed():
+        return sum(worker.log_text.count("delivery acknowledgement on channel") for worker in run.world.fleet.workers)
+
+    before = closed()
+    set_consumer_timeout(run, CONSUMER_TIMEOUT_MS, LOOKED_AT_MS)
+    try:
+        for _ in range(4):
+            run.world.wait_recovered(time.monotonic())
+            holder = run.world.stack.database()
+            holder.autocommit = False
+            holder.cursor().execute("LOCK TABLE characters IN ACCESS EXCLUSIVE MODE")
+            run.load.engine.burst(run.rng)
+            time.sleep(HELD_S)
+            holder.rollback()
+            holder.close()
+    finally:
+        set_consumer_timeout(run, USUAL_TIMEOUT_MS, USUALLY_LOOKED_AT_MS)
+    return closed() - before
+
+
 # Messages ---------------------------------------------------------------------------------------------------------------
 
 
@@ -171,3 +212,34 @@ def poison(run):
     amqp.close()
     return len(messages)
 
+
+@row("a crasher in mid-load", fired="processes killed, each with a suspect in it", short=True)
+def crasher(run):
+    """Three fights come as if for the fourth time, so that each is run alone in a child of its worker; that is killed (SIGKILL) while it waits for a lock. They are dead with stage crash, the load goes on, and a redrive settles them."""
+    fired = 0
+    for _ in range(3):
+        holder = run.world.stack.database()
+        holder.autocommit = False
+        holder.cursor().execute("LOCK TABLE combat_history IN SHARE MODE")
+        run.load.engine.burst(run.rng, 1, headers={"x-delivery-count": 3})
+        child = wait_for(lambda: next(iter(children(run)), None), 10, what="the suspect's process")
+        os.kill(child, signal.SIGKILL)
+        fired += 1
+        wait_for(lambda: child not in children(run), 10, what="its end")  # noqa: B023
+        holder.rollback()
+        holder.close()
+    return fired
+
+
+def children(run):
+    """Those in which workers run a suspect alone."""
+    parents = {worker.pid for worker in run.world.workers.values()}
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent in parents and b"\0--one\0" in (process / "cmdline").read_bytes():
+                found.append(int(process.name))
+        except OSError:
+            pass
+    return found

@@ -90,6 +90,58 @@ def rows_locked(run):
     return fired
 
 
+@row("one row held for long", fired="fights settled meanwhile")
+def one_row_held(run):
+    """SELECT … FOR UPDATE of one character for 6 s: fights without that one are settled all the same."""
+    tick = run.world.tick()
+    settled = "SELECT count(*) FROM combat_history WHERE settlement_status = 'processed'"
+    holder = run.world.stack.database()
+    holder.autocommit = False
+    try:
+        holder.cursor().execute("SELECT FROM characters WHERE id = %s FOR UPDATE", (run.rng.choice(run.load.engine.ids),))
+        before = tick.value(settled)
+        run.load.engine.burst(run.rng)
+        time.sleep(6)
+        return tick.value(settled) - before
+    finally:
+        holder.close()
+        tick.close()
+
+
+@row("deadlocks", fired="deadlocks, as PostgreSQL logs them")
+def deadlocks(run):
+    """A transaction of ours holds the last fighter's row, and once a worker waits for that, wants all others, in which the worker has its hand: twice, or more until PostgreSQL has ended two of the fleet's transactions."""
+    fired = 0
+    ids = sorted(run.load.engine.ids)
+    watcher = run.world.stack.database().cursor()
+    for _ in range(8):
+        before = deadlocks_logged(run)
+        holder = run.world.stack.database()
+        holder.autocommit = False
+        cursor = holder.cursor()
+        cursor.execute("SET deadlock_timeout = '20s'")  # we are not the one that is ended
+        cursor.execute("SELECT FROM characters WHERE id = %s FOR UPDATE", (ids[-1],))
+        run.load.engine.burst(run.rng)
+        wait_for(lambda: waiting_for(watcher, holder), 10, what="a worker to wait")  # noqa: B023
+        cursor.execute("SELECT FROM characters WHERE id = ANY (%s) ORDER BY id FOR UPDATE", (ids[:-1],))
+        holder.rollback()
+        holder.close()
+        fired += deadlocks_logged(run) - before
+        if fired >= 2:
+            break
+    watcher.connection.close()
+    return fired
+
+
+def waiting_for(cursor, holder):
+    cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid))", (holder.info.backend_pid,))
+    return cursor.fetchone()[0]
+
+
+def deadlocks_logged(run):
+    return (run.world.postgres_data / "log/postgres.log").read_text(errors="replace").count("deadlock detected")
+
+
 @row("no connection to be had", fired="a connection of our own is refused (53300)")
 def connections_filled(run):
     """max_connections are filled by us, the fleet's are terminated, 5 s, ours are closed."""

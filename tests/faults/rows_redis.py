@@ -1,14 +1,19 @@
 """Redis killed, paused, emptied, full, and its connections and scripts taken away."""
 
 import shutil
+import subprocess
+import threading
 import time
 
 import redis
 
+from lib.fleet import free_address
+from lib.proxy import Proxy
 from lib.wait import wait_for
 
 from .table import row
 
+UNHEARD = "what Redis has confirmed while its replica lagged: vitals, state, location, contexts; requests and battles of the arena"
 FORGOTTEN = "vitals, state, location and contexts since the last backup; requests and battles of the arena"
 
 
@@ -108,3 +113,88 @@ def forget(run):
     """What Redis has confirmed so far may be gone."""
     run.judge.emptied_at.append(time.time())
     run.load.walkers.forget()
+
+
+# A replica ----------------------------------------------------------------------------------------------------------------
+
+
+class Replica:
+    """Of the world's Redis, by way of a link of its own; it can take the primary's place."""
+
+    def __init__(self, run):
+        self.servers = run.world.servers
+        self.folder = self.servers.folder / "redis"
+        self.primary = run.world.redis()
+        self.primary.config_set("repl-diskless-sync-delay", 0)
+        self.address = self.servers.url("REDIS_URL")
+        self.link = Proxy(self.address)
+        host, _, port = free_address().partition(":")
+        self.process = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", "redis-server", "--bind", host, "--port", port, "--dir", self.folder,
+             "--replicaof", host, self.link.url.rpartition(":")[2].partition("/")[0], "--databases", "512",
+             "--appendonly", "no", "--save", "", "--dbfilename", "replica.rdb", "--aclfile", self.folder / "users.acl"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+        threading.Thread(target=self.process.wait, daemon=True).start()  # whoever ends it looks whether it is gone
+        self.redis = redis.Redis(host=host, port=int(port), socket_timeout=5)
+        wait_for(self.in_step, 20, what="the replica to be in step")
+
+    def in_step(self):
+        try:
+            return self.redis.info("replication")["master_link_status"] == "up"
+        except redis.RedisError:
+            return False
+
+    def lag(self):
+        """Bytes of the primary's stream that it has not heard."""
+        return self.primary.info("replication")["master_repl_offset"] - self.redis.info("replication")["slave_repl_offset"]
+
+    def take_over(self):
+        """The primary is dead: the replica becomes one, keeps its data in its place, and gets its address."""
+        self.redis.replicaof("NO", "ONE")
+        shutil.rmtree(self.folder / "appendonlydir")
+        self.redis.config_set("appendonly", "yes")
+        (self.folder / "pid").write_text(f"{self.process.pid}\n")
+        port = self.address.rpartition(":")[2].partition("/")[0]
+
+        def moved():
+            try:
+                return self.redis.config_set("port", port)
+            except redis.ResponseError:  # the dead one has it yet
+                return False
+
+        wait_for(moved, 10, what="the address to be free")
+
+    def end(self, promoted):
+        self.link.__exit__()
+        if not promoted:
+            self.process.kill()
+
+
+@row("lagging replica of Redis promoted", fired="bytes that the replica had not heard", loses=UNHEARD)
+def replica_promoted(run):
+    """A replica hears nothing for 1.5 s of load; kill -9 of the primary, REPLICAOF NO ONE, and the replica gets its address; then restore_full_state with force for each context that is older than the database now."""
+    replica, promoted = Replica(run), False
+    try:
+        replica.link.freeze()
+        run.load.engine.burst(run.rng)
+        time.sleep(1.5)
+        fired = replica.lag()
+        run.world.servers.kill("redis")
+        forget(run)
+        replica.take_over()
+        promoted = True
+    finally:
+        replica.end(promoted)
+    run.world.wait_recovered(time.monotonic())
+    restore_by_force(run)
+    run.load.walkers.forget()
+    return fired
+
+
+def restore_by_force(run):
+    """From PostgreSQL, be the context live or not."""
+    amqp = run.world.stack.amqp()
+    for key in run.world.stack.redis.scan_iter("ac:*"):
+        amqp.call("state-backup.restore_full_state", {"char_id": int(key.removeprefix("ac:")), "force": True})
+    amqp.close()

@@ -1,15 +1,13 @@
 """Workers that die, stall, and are replaced."""
 
 import time
-from datetime import datetime
 from pathlib import Path
 
 from lib.wait import wait_for
 
+from .older import older_bin
 from .table import Skip, row
 from .world import PAIRED
-
-FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 
 
 @row("workers killed", fired="exit status -9", short=True)
@@ -100,33 +98,31 @@ def woken(worker, connects):
         return False
 
 
-@row("clocks stepped by an hour", fired="the worker's log is an hour off")
-def step_clocks(run):
-    """The second worker of each service runs under libfaketime; its clock jumps an hour ahead, then an hour back, 3 s each; monotonic time stays."""
-    if not FAKETIME:
-        raise Skip("libfaketime is not installed")
-    step = run.world.folder / "faketime"
-    step.write_text("+0")
-    step.chmod(0o644)
-    names = [name for name in run.world.of(2) if name.partition("/")[0] in PAIRED]
-    for name in names:
-        run.world.replace_worker(
-            name, LD_PRELOAD=FAKETIME, FAKETIME_TIMESTAMP_FILE=step, FAKETIME_NO_CACHE=1, FAKETIME_DONT_FAKE_MONOTONIC=1
-        )
-    for name in names:
-        run.world.workers[name].wait_ready()
+@row("old and new version together", fired="workers of the old version that became ready")
+def two_versions(run):
+    """The second worker of each service, then the first too, are replaced by those of the oldest version that works with this database's schema, and then again by the new ones; 2 s between, all under load."""
+    older = older_bin(PAIRED)
+    if not older:
+        raise Skip("no history to build an older version from")
     fired = 0
-    for offset in ("+1h", "-1h"):
-        step.write_text(offset)
-        time.sleep(3)
-        fired += sum(is_off(run.world.workers[name], 3600 if offset == "+1h" else -3600) for name in names)
-    step.write_text("+0")
-    for name in names:
-        run.world.replace_worker(name)
+    try:
+        run.world.bins = {service: older for service in PAIRED}
+        for number in (2, 1):
+            fired += replace_paired(run, number)
+            time.sleep(2)
+    finally:
+        run.world.bins = {}
+    for number in (2, 1):
+        replace_paired(run, number)
+        time.sleep(2)
     return fired
 
 
-def is_off(worker, seconds):
-    """Whether its latest log line is about so far off."""
-    last = worker.logs[-1]["time"].replace("Z", "+00:00")
-    return abs(datetime.fromisoformat(last).timestamp() - time.time() - seconds) < 60
+def replace_paired(run, number):
+    """In turn; how many."""
+    names = [f"{service}/{number}" for service in PAIRED]
+    for name in names:
+        run.load.engine.burst(run.rng)
+        run.world.replace_worker(name)
+        run.world.workers[name].wait_ready()
+    return len(names)

@@ -25,7 +25,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from faults import rows_broker, rows_links, rows_postgres, rows_redis, rows_workers  # noqa: E402, F401 # they fill the table
+from faults import (  # noqa: E402, F401 # they fill the table
+    rows_broker, rows_clocks, rows_http, rows_links, rows_postgres, rows_redis, rows_resources, rows_workers,
+)
 from faults.history import History  # noqa: E402
 from faults.judge import Judge  # noqa: E402
 from faults.load import Load  # noqa: E402

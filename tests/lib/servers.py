@@ -55,12 +55,13 @@ class Servers:
         """AMQP_URL, RABBITMQ_API_URL, REDIS_URL or DATABASE_URL of these servers."""
         return re.search(rf"^export {name}=(\S+)$", (self.folder / "env").read_text(), re.M).group(1)
 
-    def _do(self, *words):
-        subprocess.run([self.script, *words], check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    def _do(self, *words, **environment):
+        subprocess.run([self.script, *words], env={**os.environ, **environment}, check=True,
+                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)  # fmt: skip
 
-    def start(self, *names):
-        """Start those that are down; returns when they answer."""
-        self._do("start", self.folder, *names)
+    def start(self, *names, **environment):
+        """Start those that are down; returns when they answer. environment: what they get besides."""
+        self._do("start", self.folder, *names, **environment)
 
     def kill(self, name):
         """SIGKILL to "rabbitmq", "redis" or "postgres"."""

@@ -45,14 +45,16 @@ void pg_error_from(const PGresult *result, const char *what, struct error *err)
 	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
 	const char *constraint = PQresultErrorField(result, PG_DIAG_CONSTRAINT_NAME);
 	const struct verdict *verdict = sqlstate ? judge(sqlstate) : NULL;
+	/* Without one it is no word of the server's: libpq found no memory, or lost its place. */
+	enum code code = verdict ? verdict->code : sqlstate ? CODE_INTERNAL : CODE_UNAVAILABLE;
 	/* The detail is left out: it quotes the row's values. */
 	if (!message)
 		message = PQresultErrorMessage(result);
 	if (verdict && verdict->ends_connection)
 		error_down(err, STORE_POSTGRES, "PostgreSQL: %s: %s", what, message);
 	else
-		error_set(err, verdict ? verdict->code : CODE_INTERNAL, "PostgreSQL: %s: %s%s%s", what, message,
-			constraint ? ", constraint " : "", constraint ? constraint : "");
+		error_set(err, code, "PostgreSQL: %s: %s%s%s", what, message, constraint ? ", constraint " : "",
+			constraint ? constraint : "");
 	if (err && sqlstate)
 		snprintf(err->sqlstate, sizeof(err->sqlstate), "%s", sqlstate);
 }

@@ -2,6 +2,7 @@
 /* link: tests/unit/pg_fixture.c */
 #include "clock.h"
 #include "pg_fixture.h"
+#include "pg_internal.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -216,6 +217,15 @@ static void urls_are_checked(void)
 	CHECK_INT(pg_check_url("postgresql://h/b?no_such_option=1", &err), -1);
 }
 
+static void what_the_library_itself_cannot_do_is_to_be_tried_again(void)
+{
+	PGresult *result = PQmakeEmptyPGresult(NULL, PGRES_FATAL_ERROR); /* as where it finds no memory: no SQLSTATE */
+	struct error err = { 0 };
+	pg_error_from(result, "COMMIT", &err);
+	CHECK_INT(err.code, CODE_UNAVAILABLE);
+	PQclear(result);
+}
+
 static const struct check_test tests[] = {
 	CHECK_TEST(an_idle_connection_that_died_is_not_noticed),
 	CHECK_TEST(a_transaction_whose_connection_died_fails),
@@ -227,6 +237,7 @@ static const struct check_test tests[] = {
 	CHECK_TEST(nobody_answers),
 	CHECK_TEST(the_host_that_answers_is_found),
 	CHECK_TEST(urls_are_checked),
+	CHECK_TEST(what_the_library_itself_cannot_do_is_to_be_tried_again),
 };
 
 int main(int argc, char **argv)

@@ -81,9 +81,13 @@ def choose(chance, calls, n):
     return [f"{name}@{number}/{how}" for (name, number), how in chosen.items()]
 
 
-@pytest.mark.parametrize("round", range(2 * ROUNDS))
+def times(usual, slow_once):
+    """[(service, round)]; in the short form those that take long have one."""
+    return [(service, n) for service in SCENARIOS for n in range(1 if slow_once(service) and ROUNDS == 1 else usual * ROUNDS)]
+
+
 @pytest.mark.parametrize("library", LIBRARIES)
-@pytest.mark.parametrize("service", [s for s in SCENARIOS if s != "auth" or ROUNDS > 1])  # its hashing takes long
+@pytest.mark.parametrize("service, round", times(2, lambda service: service == "auth"))  # its hashing takes long
 def test_calls_that_fail(world, counts, tmp_path, service, library, round):
     calls = {name: n for name, n in counts(service, "fail_calls.so").items() if re.match(LIBRARIES[library], name)}
     if not calls and service == "gateway" and library == "hiredis":
@@ -105,8 +109,7 @@ def test_a_connection_that_breaks_while_a_worker_starts(world, tmp_path, fleet):
     assert lines(report, "fired")
 
 
-@pytest.mark.parametrize("round", range(4 * ROUNDS))
-@pytest.mark.parametrize("service", ["fixture", *(["combat-settlement"] if ROUNDS > 1 else [])])
+@pytest.mark.parametrize("service, round", times(4, lambda service: service != "fixture"))
 def test_no_memory(world, counts, tmp_path, service, round):
     """The n-th allocation fails: the worker goes on, or ends at once and says why; nothing is half done."""
     total = counts(service, "fail_malloc.so")["malloc"]

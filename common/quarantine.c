@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "crash.h"
 #include "dispatch.h"
 #include "log.h"
 #include "publisher.h"
@@ -293,12 +294,15 @@ void quarantine_run(struct call *call, int64_t limit_ms)
 	out_fd = memory_file("outcome", NULL);
 	log_line(LOG_WARN, "suspect", "message %s was delivered %lld times: it is run alone", call->message_id,
 		(long long)call->message->delivery_count + 1);
+	crash_point("before_suspect");
 	if (in_fd < 0 || out_fd < 0 || start_child(in_fd, out_fd, &child)) {
 		error_set(&err, CODE_UNAVAILABLE, "cannot start a process to run this message alone");
 		retry(call, &err);
 		return;
 	}
+	crash_point("suspect_begun");
 	status = await_child(child, limit_ms, &timed_out);
+	crash_point("suspect_ended");
 	if (timed_out)
 		condemn(call, STAGE_TIMEOUT, CODE_TIMEOUT,
 			scratch_printf(&call->scratch, "the handler did not end within %lld ms when run alone",
@@ -333,12 +337,16 @@ static void run_message(const struct service *service, const struct message *mes
 
 	scratch_init(&tree, SIZE_MAX);
 	call_init(&call, service, message, pg, kv);
+	crash_point("alone_begun");
 	dispatch(&call, &tree);
+	crash_point("alone_handled");
 	if (call.outcome == DONE && publish_flush(&call, &err))
 		retry(&call, &err);
+	crash_point("alone_published");
 	write_outcome(&call, &out);
 	if (write(STDOUT_FILENO, out.bytes, out.len) != (ssize_t)out.len)
 		log_line(LOG_ERROR, "quarantine", "cannot write the outcome");
+	crash_point("alone_told");
 	call_release(&call);
 	scratch_release(&tree);
 }

@@ -75,7 +75,11 @@ static int requeue(struct listener *listener, const struct job *job)
 {
 	metric_add(&listener_metrics[LISTENER_REQUEUED], 1);
 	unacked_told(&listener->unacked, job->tag);
-	return bus_nack(listener->bus, job->tag, true);
+	crash_point("before_requeue");
+	if (bus_nack(listener->bus, job->tag, true))
+		return -1;
+	crash_point("requeued");
+	return 0;
 }
 
 static int tell_verdict(struct listener *listener, struct job *job)

@@ -195,6 +195,7 @@ static void run_suspect(struct thread *thread, struct job *job, struct call *cal
 	thread->hard_limit_at_ms = clock_ms() + 2 * limit_ms + HARD_LIMIT_MIN_MS;
 	pthread_mutex_unlock(&thread->workers->mutex);
 	quarantine_run(call, limit_ms);
+	crash_point("suspect_judged");
 	job_settle(job, call, thread->workers->sink);
 }
 

@@ -34,6 +34,7 @@ class Scenario:
     service = None
     settings = {}
     helpers = ()  # services beside it, which nothing happens to
+    headers = None  # of each durable command
 
     def __init__(self, stack, amqp):
         self.stack, self.amqp, self.redis = stack, amqp, stack.redis
@@ -63,7 +64,12 @@ class Scenario:
 
     def command(self, command, body, key=None):
         """By the durable lane, confirmed by the broker."""
-        self.amqp.publish(f"{self.service}.{command}", body, message_id=f"{self.name}-{key or uuid.uuid4().hex[:8]}")
+        name = f"{self.name}-{key or uuid.uuid4().hex[:8]}"
+        self.amqp.publish(f"{self.service}.{command}", body, message_id=name, headers=self.headers)
+
+    def take_dead(self):
+        """The dead messages there are."""
+        return self.amqp.drain(f"game.{self.service}.dead")
 
     def ask(self, command, body, timeout=2, final=(), key=None, service=None):
         """By the request lane, again and again as players do; returns the reply that is an answer, or refuses with a code of final."""
@@ -88,7 +94,7 @@ class Scenario:
         seen = {}
 
         def all_dead():
-            for message in self.amqp.drain(f"game.{self.service}.dead"):
+            for message in self.take_dead():
                 name, _, key = message.properties.message_id.partition("-")
                 if name == self.name:
                     seen[key] = message.headers["g-code"]
@@ -227,6 +233,7 @@ class Arena(Scenario):
         assert sorted(met) == sorted(matched), fates
         for char_id in matched:
             assert fates[fates[char_id]["opponent_id"]]["opponent_id"] == char_id
+        wait_for(lambda: not self.redis.exists(f"arena:request:{self.leaver}"), PATIENCE_S, what="the leaver to have left")
         left = self.ask("leave_queue", {"char_id": self.leaver, "mode": "ranked"}).result
         assert left == {"left": False}, "who left is in the queue again"
         self.check_dead({"stranger": "not_found"})

@@ -70,8 +70,13 @@ class Supervised:
         self._stopped.wait()
 
 
-def play(stack, folder, service, settings, fault, on_death=lambda worker: None):
-    """Plays a service's scenario with that fault: returns the first worker, which had it. Everything has ended, and was judged."""
+def nothing(*_):
+    pass
+
+
+def play(stack, folder, service, settings, fault, on_death=nothing, once_prepared=nothing):
+    """Plays a service's scenario with that fault: returns the first worker, which had it. Everything has ended, and was judged.
+    on_death(worker), once_prepared(scenario): what else is to be done then."""
     amqp = stack.amqp()
     fleet = Fleet(stack, folder)
     scenario = SCENARIOS[service](stack, amqp)
@@ -80,6 +85,7 @@ def play(stack, folder, service, settings, fault, on_death=lambda worker: None):
         for helper in scenario.helpers:
             fleet.start(helper)
         scenario.prepare()
+        once_prepared(scenario)
         supervised = Supervised(fleet, service, {"retry_delays": "1s", "max_attempts": 20, **scenario.settings, **settings}, fault, on_death)
         scenario.worker = supervised
         scenario.act()

@@ -213,17 +213,20 @@ static int start_child(int in_fd, int out_fd, pid_t *child)
 	char self[] = "/proc/self/exe", flag[] = "--one";
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
-	sigset_t none;
+	sigset_t stops;
 	int status;
 
 	arguments[0] = self;
 	arguments[1] = flag;
 	for (int i = 0; i < n_child_arguments; i++)
 		arguments[i + 2] = child_arguments[i];
-	sigemptyset(&none);
+	/* A stop of the whole process group is for the parent to follow: the child's end by it would condemn the message. */
+	sigemptyset(&stops);
+	sigaddset(&stops, SIGTERM);
+	sigaddset(&stops, SIGINT);
 	posix_spawnattr_init(&attributes);
 	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-	posix_spawnattr_setsigmask(&attributes, &none);
+	posix_spawnattr_setsigmask(&attributes, &stops);
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_adddup2(&actions, in_fd, STDIN_FILENO);
 	posix_spawn_file_actions_adddup2(&actions, out_fd, STDOUT_FILENO);

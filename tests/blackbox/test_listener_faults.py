@@ -1,6 +1,9 @@
 """What the listener does when handlers, workers and servers fail; on the service of the tests' own."""
 
+import os
+import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +21,26 @@ def clean(fixture_service, redis, amqp):
     redis.delete(EFFECTS)
     amqp.purge("game.fixture")
     amqp.purge("game.fixture.dead")
+
+
+def deliver_in_vain(stack, times):
+    """The message is taken and never acked, so often: its count rises."""
+    connection = stack.amqp()
+    for _ in range(times):
+        wait_for(lambda: connection.channel.basic_get("game.fixture", auto_ack=False)[0])
+        connection.channel.close()
+        connection.channel = connection.connection.channel()
+    connection.close()
+
+
+def children(process):
+    found = []
+    for thread in Path(f"/proc/{process}/task").iterdir():
+        try:
+            found += [int(child) for child in (thread / "children").read_text().split()]
+        except OSError:
+            pass  # the thread has ended
+    return found
 
 
 # Workers that die ---------------------------------------------------------------------------------------------------
@@ -50,16 +73,24 @@ def test_only_the_poison_is_condemned_and_its_neighbours_are_done(stack, clean, 
 
 def test_a_suspect_that_is_innocent_is_done_alone_and_answered(stack, clean, fleet, amqp, redis):
     reply = amqp.request("fixture.note", {"key": "innocent"}, exchange="game.commands", message_id="innocent")
-    connection = stack.amqp()
-    for _ in range(3):  # taken and never acked: the count rises
-        wait_for(lambda: connection.channel.basic_get("game.fixture", auto_ack=False)[0])
-        connection.channel.close()
-        connection.channel = connection.connection.channel()
-    connection.close()
+    deliver_in_vain(stack, 3)
     worker = fleet.start("fixture")
     assert amqp.requests.wait(reply, 10).result["key"] == "innocent"
     assert effects(redis) == ["innocent"]
     assert worker.wait_for_log(event="suspect")
+    assert amqp.depth("game.fixture.dead") == 0
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT], ids=lambda stop: stop.name)
+def test_a_stop_of_the_whole_process_group_does_not_condemn_a_suspect(stack, clean, fleet, amqp, stop):
+    reply = amqp.request("fixture.doze", {"ms": 300}, exchange="game.commands")
+    deliver_in_vain(stack, 3)
+    worker = fleet.start("fixture", ready=False)
+    (child,) = wait_for(lambda: children(worker.pid), interval=0, what="the suspect's process")
+    for process in (child, worker.pid):  # in its first moments, when it has not set up anything
+        os.kill(process, stop)
+    assert worker.wait() == 0
+    assert amqp.requests.wait(reply, 10).result == {"ms": 300}
     assert amqp.depth("game.fixture.dead") == 0
 
 

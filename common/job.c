@@ -276,7 +276,7 @@ static struct outgoing *make_copy(const struct job *job, const struct call *call
 {
 	const struct message *message = &job->message;
 	char now[CLOCK_TEXT_MAX], first[CLOCK_TEXT_MAX], error[ERROR_MAX];
-	const char *type = call->command ? call->command->name : message->type;
+	const char *type = message->type ? message->type : name_command_of(message->routing_key);
 	const char *reason = call->reply.message ? call->reply.message : "";
 	struct outgoing *out;
 	size_t size = 2 * text_size(message->routing_key) + text_size(message->message_id) +

@@ -140,6 +140,12 @@ def test_an_unknown_command_is_refused_and_dead_lettered(worker, amqp):
     assert dead.headers["g-routing-key"] == "fixture.fly"
 
 
+def test_a_copy_has_a_type_where_its_sender_left_it_out(worker, amqp):
+    for key in ("fixture.fly", "fixture.deep.note"):
+        amqp.publish(key, {}, type=None)
+        assert amqp.dead("fixture").properties.type == key.rpartition(".")[2]
+
+
 def test_a_lane_that_the_row_does_not_name_is_refused(worker, amqp, redis):
     reply = amqp.call("fixture.settle", {"key": "a"})
     assert (reply.code, reply.error["message"]) == ("forbidden", "use game.commands")

@@ -10,6 +10,8 @@
 
 #define PERSISTENT 2
 #define TRANSIENT 1
+/* Integers beyond are not exact as doubles. */
+#define FLOAT_NUMBER_MAX 9007199254740991.0
 
 amqp_bytes_t bus_bytes(const char *text)
 {
@@ -69,6 +71,19 @@ static bool read_number(const amqp_field_value_t *value, int64_t *number)
 	}
 }
 
+/* Languages with one kind of number for all send times so. */
+static bool read_float(const amqp_field_value_t *value, int64_t *number)
+{
+	double real = value->kind == AMQP_FIELD_KIND_F64 ? value->value.f64 : value->value.f32;
+
+	if (value->kind != AMQP_FIELD_KIND_F64 && value->kind != AMQP_FIELD_KIND_F32)
+		return false;
+	if (!(real >= -FLOAT_NUMBER_MAX && real <= FLOAT_NUMBER_MAX))
+		return false;
+	*number = (int64_t)real;
+	return true;
+}
+
 static bool named(amqp_bytes_t key, const char *name)
 {
 	return key.len == strlen(name) && memcmp(key.bytes, name, key.len) == 0;
@@ -87,13 +102,14 @@ static void read_headers(struct bus *bus, const amqp_table_t *table)
 
 	for (int i = 0; i < table->num_entries && bus->delivery.n_headers < BUS_HEADERS_MAX; i++) {
 		const amqp_field_value_t *value = &table->entries[i].value;
+		bool known = ours(table->entries[i].key);
 		struct bus_header header = { 0 };
 
-		if (!ours(table->entries[i].key) && ++others > BUS_OTHER_HEADERS_MAX)
+		if (!known && ++others > BUS_OTHER_HEADERS_MAX)
 			continue;
 		if (value->kind == AMQP_FIELD_KIND_UTF8 || value->kind == AMQP_FIELD_KIND_BYTES)
 			header.text = scratch_memdup(&bus->strings, value->value.bytes.bytes, value->value.bytes.len);
-		else if (!read_number(value, &header.number))
+		else if (!read_number(value, &header.number) && !(known && read_float(value, &header.number)))
 			continue;
 		header.name = scratch_memdup(&bus->strings, table->entries[i].key.bytes, table->entries[i].key.len);
 		bus->headers[bus->delivery.n_headers++] = header;

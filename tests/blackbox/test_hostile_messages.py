@@ -2,6 +2,7 @@
 
 import random
 import struct
+import time
 
 import pika
 import pytest
@@ -145,6 +146,17 @@ def test_headers_of_any_kind_harm_neither_their_message_nor_another(worker, amqp
         assert letter.headers["g-code"] in ("invalid_payload", "invalid_json", "unknown_command")
     assert amqp.call("fixture.echo", {"text": "still here"}).ok
     assert_undisturbed(worker)
+
+
+def test_numbers_of_ours_count_also_where_the_sender_has_floating_point_only(worker, amqp):
+    past, ahead = (1000.0 * time.time() + seconds for seconds in (-60e3, 60e3))
+    for deadline, number in ((past, "past"), (ahead, "ahead"), (1e300, "too far")):
+        send(amqp, "game.rpc", "echo", b"{}", entry(b"g-deadline", b"d", struct.pack(">d", deadline)), correlation_id=number)
+    for number in ("ahead", "too far"):
+        assert amqp.requests.wait(number, 10).ok
+    assert amqp.requests.replies_to("past") == []
+    send(amqp, "game.commands", "fly", b"{}", entry(b"g-attempt", b"f", struct.pack(">f", 3)))
+    assert amqp.dead("fixture").headers["g-attempt"] == 3
 
 
 PROPERTIES = {

@@ -11,6 +11,8 @@
 #define KEYWORDS_MAX 16
 /* With several hosts, the least time one is given before the next is tried. */
 #define HOST_SLICE_MIN_MS 100
+#define PORT_MAX 65535
+#define PORT_DIGITS_MAX 5
 
 DEFINE_CLEANUP(PQconninfoOption *, drop_conninfo, PQconninfoFree)
 
@@ -62,13 +64,37 @@ static PQconninfoOption *parse(const char *url, struct error *err)
 	return conninfo;
 }
 
+/* One port, or a list with one for each host, where none means the usual one. */
+static bool valid_ports(const char *list)
+{
+	for (;;) {
+		size_t len = strspn(list, "0123456789");
+		long port = len <= PORT_DIGITS_MAX ? strtol(list, NULL, 10) : 0;
+
+		if ((list[len] && list[len] != ',') || (len && (port < 1 || port > PORT_MAX)))
+			return false;
+		if (!list[len])
+			return true;
+		list += len + 1;
+	}
+}
+
 int pg_check_url(const char *url, struct error *err)
 {
 	CLEANUP(drop_conninfo) PQconninfoOption *conninfo = NULL;
+	const char *ports;
+
 	if (strncmp(url, "postgresql://", 13) != 0 && strncmp(url, "postgres://", 11) != 0 && !strchr(url, '='))
 		return error_set(err, CODE_INVALID_PAYLOAD, "must begin with postgresql://");
 	conninfo = parse(url, err);
-	return conninfo ? 0 : -1;
+	if (!conninfo)
+		return -1;
+	ports = given(conninfo, "port");
+	/* libpq finds that out when it connects, and then quotes what may be the first half of a password. */
+	if (ports && !valid_ports(ports))
+		return error_set(err, CODE_INVALID_PAYLOAD,
+			"the port must be a number from 1 to 65535 (in a password, write / as %%2F and @ as %%40)");
+	return 0;
 }
 
 static unsigned count(const char *list)

@@ -384,9 +384,9 @@ int service_main(const struct service *service, int argc, char **argv)
 	for (int i = first; i < argc; i++)
 		if (argv[i][0] == '-') {
 			error_set(&err, CODE_INVALID_PAYLOAD,
-				"%.64s: options are --help, --describe, --version and --healthcheck; settings are "
+				"%.*s: options are --help, --describe, --version and --healthcheck; settings are "
 				"NAME=value",
-				argv[i]);
+				(int)strcspn(argv[i], "=:"), argv[i]);
 			return usage_error(service, err.text);
 		}
 	if (load_settings(service, argc - first, argv + first, &err))

@@ -58,13 +58,15 @@ static int check_arguments(const struct loader *loader)
 	for (int i = 0; i < loader->n_arguments; i++) {
 		const char *equals = strchr(loader->arguments[i], '=');
 		CLEANUP(release_memory) char *name = must_strdup(loader->arguments[i]);
+		/* No more of it is shown than could be a name: it may be a URL, with its password. */
+		int shown = (int)strcspn(name, "=:/@");
 
 		if (!equals)
-			return error_set(loader->err, CODE_INVALID_PAYLOAD, "\"%.80s\" is not NAME=value", name);
+			return error_set(loader->err, CODE_INVALID_PAYLOAD, "\"%.*s\" is not NAME=value", shown, name);
 		name[equals - loader->arguments[i]] = '\0';
 		if (!is_known(loader, name))
 			return error_set(loader->err, CODE_INVALID_PAYLOAD,
-				"there is no setting %.80s; --help lists them", name);
+				"there is no setting %.*s; --help lists them", shown, name);
 		if (find_argument(loader, name) != equals + 1)
 			return error_set(loader->err, CODE_INVALID_PAYLOAD, "%.80s is given twice", name);
 	}

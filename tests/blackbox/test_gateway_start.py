@@ -12,7 +12,7 @@ from lib.stack import Stack
 pytestmark = pytest.mark.services("gateway")
 
 BAD = {
-    "GATEWAY_ADDR": ["nonsense", "127.0.0.1", "127.0.0.1:", "127.0.0.1:port", "no.such.host.invalid:80"],
+    "GATEWAY_ADDR": ["nonsense", "127.0.0.1", "127.0.0.1:", "127.0.0.1:port", "127.0.0.1:65536", "no.such.host.invalid:80"],
     "TRUSTED_PROXIES": ["10.0.0.0/33", "example.org", "10.0.0.1,x"],
     "CORS_ORIGINS": ["game.example", "https://game.example/", "https://", "https://a b"],
     "SERVICE_TOKEN": ["with space", "строка"],

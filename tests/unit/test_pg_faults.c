@@ -215,6 +215,15 @@ static void urls_are_checked(void)
 	CHECK_INT(pg_check_url("postgresql://u:hunter2@[::1/b", &err), -1);
 	CHECK(!strstr(err.text, "hunter2"));
 	CHECK_INT(pg_check_url("postgresql://h/b?no_such_option=1", &err), -1);
+	/* The first half of a password that was not escaped. */
+	CHECK_INT(pg_check_url("postgresql://u:hunter2/half@h/b", &err), -1);
+	CHECK(!strstr(err.text, "hunter2"));
+	CHECK_INT(pg_check_url("postgresql://a,b:5432,c:65535/d", &err), 0);
+	CHECK_INT(pg_check_url("postgresql://a/d?port=", &err), 0);
+	CHECK_INT(pg_check_url("postgresql://a:65536/d", &err), -1);
+	CHECK_INT(pg_check_url("postgresql://a:0/d", &err), -1);
+	CHECK_INT(pg_check_url("postgresql://a:1,b:2x/d", &err), -1);
+	CHECK_INT(pg_check_url("postgresql://a:00000000000000005432/d", &err), -1);
 }
 
 static void what_the_library_itself_cannot_do_is_to_be_tried_again(void)

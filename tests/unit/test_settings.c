@@ -180,6 +180,9 @@ static void unknown_arguments_are_refused(void)
 	CHECK_STR(load("_FILE=x", NULL), "there is no setting _FILE; --help lists them");
 	CHECK_STR(load("=x", NULL), "there is no setting ; --help lists them");
 	CHECK_STR(load("TICK_INTERVAL", NULL), "\"TICK_INTERVAL\" is not NAME=value");
+	/* A URL where a setting is wanted: its password stays unseen. */
+	CHECK_STR(load("amqp://u:hunter2@h/", NULL), "\"amqp\" is not NAME=value");
+	CHECK_STR(load("amqp://u:hunter2@h/?heartbeat=5", NULL), "there is no setting amqp; --help lists them");
 	CHECK_STR(load("TICK_INTERVAL=1s", "TICK_INTERVAL=1s"), "TICK_INTERVAL is given twice");
 	CHECK_STR(load("PASSWORD=12345678", "PASSWORD_FILE=/x"), "PASSWORD and PASSWORD_FILE are both given");
 }

@@ -57,16 +57,21 @@ static int check_request_queue(const struct service *service, struct bus *bus, s
 
 static int check_topology(const struct service *service, struct bus *bus, struct error *err)
 {
+	static const char *const exchanges[] = { EXCHANGE_COMMANDS, EXCHANGE_RPC, EXCHANGE_EVENTS, EXCHANGE_DEAD };
 	const struct retry_delay *delays = common_settings.retry_delays.items;
 	char name[BROKER_NAME_MAX];
 
+	for (size_t i = 0; i < ARRAY_LEN(exchanges); i++)
+		if (check_exchange(bus, exchanges[i], err))
+			return -1;
 	if (!service->n_commands)
-		return check_exchange(bus, EXCHANGE_RPC, err) || check_exchange(bus, EXCHANGE_COMMANDS, err) ? -1 : 0;
+		return 0;
 	if (check_queue(bus, name_queue(service->name, name), err) || check_request_queue(service, bus, err) ||
 		check_queue(bus, name_dead_queue(service->name, name), err))
 		return -1;
 	for (size_t i = 0; i < common_settings.retry_delays.n; i++)
-		if (check_queue(bus, name_rung_queue(service->name, delays[i].ms, name), err))
+		if (check_exchange(bus, name_rung_exchange(delays[i].ms, name), err) ||
+			check_queue(bus, name_rung_queue(service->name, delays[i].ms, name), err))
 			return -1;
 	return 0;
 }

@@ -90,7 +90,7 @@ static const struct kv_script bring_in_line = {
 	       "  local h = redis.pcall('HMGET', KEYS[i], 'state', 'combat_session_id', 'last_combat_session_id',\n"
 	       "    'last_combat_set_by', 'hp_set_by', 'energy_set_by', 'vitals')\n"
 	       "  local text = '0'\n"
-	       "  if not h.err and (h[1] or h[2] or h[3] or h[7]) then\n"
+	       "  if not h.err and (h[1] or h[2] or h[3] or h[7] or redis.call('EXISTS', KEYS[i]) == 1) then\n"
 	       "    local changed, idle, ask =\n"
 	       "      bring_in_line(KEYS[i], h, ARGV[a + 1], {0, ARGV[a + 2], ARGV[a + 3], ARGV[a + 5]}, ARGV[a + 4])\n"
 	       "    if changed then redis.call('SADD', KEYS[5], ARGV[a]) end\n"

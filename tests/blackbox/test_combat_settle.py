@@ -638,6 +638,17 @@ def test_a_gauge_that_a_context_lacks_is_the_databases(worker, combat, vitals):
     assert "combat_session_id" not in context
 
 
+def test_a_context_that_has_none_of_it_yet_is_brought_in_line(worker, combat):
+    hero, absent = combat.characters(2)
+    document = fight_of({hero: part(hp=45), absent: part(hp=45)})
+    combat.redis.hset(f"ac:{hero}", "bio", "{}")
+    combat.settle(document)
+    context = combat.redis.hgetall(f"ac:{hero}")
+    assert json.loads(context["vitals"]) == {"hp": {"cur": 45, "max": 100}, "energy": {"cur": 100, "max": 100}}
+    assert context["last_combat_session_id"] == document["session_id"]
+    assert combat.redis.sismember("dirty_accounts", hero) and not combat.redis.exists(f"ac:{absent}")
+
+
 def test_a_context_that_is_not_there_is_not_made(worker, combat):
     hero = combat.character()
     combat.settle(fight_of({hero: part(hp=45)}))

@@ -1,6 +1,7 @@
 #include "call.h"
 
 #include <pthread.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +10,7 @@
 #include "naming.h"
 #include "publisher.h"
 #include "service.h"
+#include "utf8.h"
 
 #define SCRATCH_BASE ((size_t)16 << 20)
 #define SCRATCH_PER_BYTE 16
@@ -28,6 +30,24 @@ static void set_deadline(struct call *call)
 	}
 }
 
+/* One that is too long to keep, or no text, is told from all others by its digest as well. An empty one says nothing. */
+static void take_message_id(struct call *call, const char *given)
+{
+	unsigned char digest[24];
+	struct uuid made;
+
+	call->idempotency_key = given && *given;
+	if (!call->idempotency_key) {
+		made = uuid_random();
+		uuid_format(&made, call->message_id);
+	} else if (strlen(given) < sizeof(call->message_id) && utf8_valid(given, strlen(given))) {
+		snprintf(call->message_id, sizeof(call->message_id), "%s", given);
+	} else {
+		crypto_generichash(digest, sizeof(digest), (const unsigned char *)given, strlen(given), NULL, 0);
+		sodium_bin2hex(call->message_id, sizeof(call->message_id), digest, sizeof(digest));
+	}
+}
+
 void call_init(
 	struct call *call, const struct service *service, const struct message *message, struct pg *pg, struct kv *kv)
 {
@@ -36,14 +56,7 @@ void call_init(
 	if (message->routing_key)
 		call->command = command_find(
 			service, message->type ? message->type : name_command_of(message->routing_key));
-	call->idempotency_key = message->message_id && strlen(message->message_id) < sizeof(call->message_id);
-	if (call->idempotency_key) {
-		snprintf(call->message_id, sizeof(call->message_id), "%s", message->message_id);
-	} else {
-		struct uuid id = uuid_random();
-
-		uuid_format(&id, call->message_id);
-	}
+	take_message_id(call, message->message_id);
 	trace_continue(message->traceparent, call->traceparent);
 	set_deadline(call);
 }

@@ -68,7 +68,7 @@ struct call {
 	unsigned char digest[JSON_DIGEST_LEN]; /* of the body's canonical form, where the row says .digest */
 	struct scratch scratch;		       /* this message's memory */
 	int64_t deadline_ms;		       /* monotonic, soft */
-	char message_id[64];		       /* the sender's, or one made for the logs */
+	char message_id[64];		       /* the sender's or its digest; or one made for the logs */
 	bool idempotency_key;		       /* message_id was given by the sender */
 	char traceparent[TRACEPARENT_LEN + 1]; /* continued from the sender's, or new */
 	struct pg *pg;			       /* this thread's; NULL when the service does not need PostgreSQL */

@@ -226,7 +226,7 @@ static void log_call(const struct call *call, int64_t us)
 		return;
 	json_key_string(line, "command", call->command ? call->command->name : "unknown");
 	json_key_string(line, "lane", message->lane == LANE_RPC ? "rpc" : "durable");
-	json_key_string(line, "message_id", call->message_id);
+	json_key_string(line, "message_id", call->idempotency_key ? message->message_id : call->message_id);
 	if (message->correlation_id)
 		json_key_string(line, "correlation_id", message->correlation_id);
 	json_key_string(line, "outcome", outcome_word(call));

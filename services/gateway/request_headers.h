@@ -9,7 +9,7 @@
 #include "error.h"
 #include "scratch.h"
 
-#define IDEMPOTENCY_KEY_MAX 63
+#define IDEMPOTENCY_KEY_MAX 255
 
 /* Strings are the caller's, or in scratch where several lines were joined; NULL when absent. */
 struct request_headers {

@@ -147,6 +147,19 @@ def test_create_character_by_one_message_id_is_made_once(auth):
     assert auth.character(one) != auth.character(one)
 
 
+@pytest.mark.parametrize("key", ["k" * 254, "ключ" * 20], ids=["long", "letters"])
+def test_a_long_message_id_is_one_too(auth, key):
+    token = auth.login(auth.account()).result["access_token"]
+    char_id = auth.character(token, message_id=key + "1")
+    assert auth.character(token, message_id=key + "1") == char_id
+    assert auth.character(token, message_id=key + "2") != char_id
+
+
+def test_an_empty_message_id_is_none(auth):
+    token = auth.login(auth.account()).result["access_token"]
+    assert auth.character(token, message_id="") != auth.character(token, message_id="")
+
+
 def test_create_character_repeated_at_once_is_made_once(auth, stack, sql):
     result = auth.login(auth.account()).result
     made = []

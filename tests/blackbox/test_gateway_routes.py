@@ -327,7 +327,9 @@ def test_the_idempotency_key_becomes_the_message_id(gateway, stubs):
     assert stub.take().properties.message_id == "press-17"
     gateway.post("/arena/queue/join", {"char_id": 1, "mode": "1v1"})
     assert not stub.take().properties.message_id
-    response = gateway.post("/arena/queue/join", {"char_id": 1}, headers={"Idempotency-Key": "x" * 64})
+    gateway.post("/arena/queue/join", {"char_id": 1, "mode": "1v1"}, headers={"Idempotency-Key": "x" * 255})
+    assert stub.take().properties.message_id == "x" * 255
+    response = gateway.post("/arena/queue/join", {"char_id": 1}, headers={"Idempotency-Key": "x" * 256})
     assert response.status_code == 400 and not stub.requests
 
 

@@ -159,7 +159,8 @@ static void headers_that_matter_are_kept(void)
 
 static void lines_that_are_refused(void)
 {
-	static const struct {
+	char long_key[IDEMPOTENCY_KEY_MAX + 2] = "";
+	const struct {
 		const char *name, *value;
 	} lines[] = { { "", "x" }, { "Content-Length ", "1" }, { "Content-Length\t", "1" }, { "A b", "x" },
 		{ "A(", "x" }, { "\xc3\xa9", "x" }, { "A", "a\rb" }, { "A", "a\nb" }, { "A", "\x7f" },
@@ -167,9 +168,9 @@ static void lines_that_are_refused(void)
 		{ "Content-Length", "-1" }, { "Content-Length", "1, 1" }, { "Content-Length", "0x10" },
 		{ "Content-Length", "9999999999999999" }, { "Transfer-Encoding", "gzip" },
 		{ "Transfer-Encoding", "chunked, gzip" }, { "Transfer-Encoding", "" }, { "Idempotency-Key", "" },
-		{ "Idempotency-Key", "\xff" },
-		{ "Idempotency-Key", "0123456789012345678901234567890123456789012345678901234567890123" } };
+		{ "Idempotency-Key", "\xff" }, { "Idempotency-Key", long_key } };
 
+	memset(long_key, 'k', IDEMPOTENCY_KEY_MAX + 1);
 	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
 		request_headers_init(&headers);
 		if (!CHECK(add(lines[i].name, lines[i].value) == -1))

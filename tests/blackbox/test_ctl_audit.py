@@ -9,6 +9,7 @@ import pytest
 from lib.arena import Arena
 from lib.combat import Combat, fight_of, part
 from lib.fleet import Fleet
+from lib.stack import Stack
 from lib.tick import Tick
 from lib.wait import wait_for
 
@@ -102,12 +103,19 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(stack, tmp_path_factory):
-    amqp = stack.amqp()
-    world = World(stack, amqp, Fleet(stack, tmp_path_factory.mktemp("audit")))
-    yield world
-    for part_of_it in (world.combat, world.tick, world.arena, amqp):
-        part_of_it.close()
+def world(servers, build, tmp_path_factory):
+    """On a stack of its own, so that a second try after one that failed half made begins with nothing."""
+    stack = Stack(servers, build)
+    fleet = Fleet(stack, tmp_path_factory.mktemp("audit"))
+    try:
+        amqp = stack.create().amqp()
+        world = World(stack, amqp, fleet)
+        yield world
+        for part_of_it in (world.combat, world.tick, world.arena, amqp):
+            part_of_it.close()
+    finally:
+        fleet.stop()
+        stack.remove()
 
 
 def test_what_the_fleet_has_made_agrees(world):

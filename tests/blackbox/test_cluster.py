@@ -257,6 +257,7 @@ def world(cluster, tmp_path):
         return World(cluster, fleets[0], **settings)
 
     yield start
+    cluster.heal()
     for fleet in fleets:
         fleet.stop()
 

@@ -102,6 +102,13 @@ class ClusterStack(Stack):
         self.servers.up(node)
         self.dead_brokers.discard(node)
 
+    def heal(self):
+        """Every member is there again, whatever a test left."""
+        for node in sorted(self.dead_brokers):
+            self.revive_broker(node)
+        for member in ("redis1", "redis2", "postgres1", "postgres2"):
+            self.servers.up(member)
+
     # Redis ---------------------------------------------------------------------------------------------------------------
 
     def redis_members(self):

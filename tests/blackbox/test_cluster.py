@@ -134,7 +134,9 @@ class Players(Thread):
             self.over.wait(0.02)
 
     def answered_since(self, moment):
-        return all(times and times[-1] > moment for times in self.answered.values())
+        silent = [kind for kind, times in self.answered.items() if not times or times[-1] <= moment]
+        assert not silent, f"no good answer of {silent}; answers in all: {self.codes}"
+        return True
 
     def longest_gap(self, since):
         times = [[since] + [at for at in moments if at > since] for moments in self.answered.values()]
@@ -191,10 +193,16 @@ class World:
     def ticks(self):
         return self.sql("SELECT coalesce(sum(ticks), 0) FROM auto_sessions")[0][0]
 
+    @staticmethod
+    def is_ready(worker):
+        assert worker.ready(), worker.log_text[-1500:]
+        return True
+
     def wait_until_it_works(self, since, timeout=WORKS_AGAIN_WITHIN_S):
         """A fight confirmed after that moment is settled, players are answered, a tick is credited: the seconds it took."""
         wait_for(lambda: self.players.answered_since(since), timeout, what="players to be answered")
-        wait_for(lambda: all(worker.ready() for worker in self.workers), timeout, what="every worker to be ready")
+        for worker in self.workers:
+            wait_for(lambda: self.is_ready(worker), timeout, what=f"{worker} to be ready")  # noqa: B023
         before = len(self.fights.confirmed)
         wait_for(lambda: len(self.fights.confirmed) > before + 5, timeout, what="the broker to confirm commands")
         fight, _ = self.fights.confirmed[-1]

@@ -122,7 +122,7 @@ run_broker() {
 		RABBITMQ_ENABLED_PLUGINS_FILE="$1/enabled_plugins" \
 		RABBITMQ_MNESIA_BASE="$1/mnesia" RABBITMQ_LOG_BASE="$6/rabbitmq" \
 		RABBITMQ_PID_FILE="$1/pid.broker" RABBITMQ_GENERATED_CONFIG_DIR="$1/generated" \
-		RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="+sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}" \
+		RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="+sbwt none +sbwtdcpu none +sbwtdio none +swt very_high -kernel inet_dist_use_interface {127,0,0,1}" \
 		setsid /usr/lib/rabbitmq/bin/rabbitmq-server >"$6/${1##*/}.log" 2>&1 </dev/null &
 	echo $! >pid
 }

@@ -30,6 +30,7 @@ struct restoring {
 	struct session *sessions;
 	size_t n_sessions;
 	const struct session **by_kind; /* item i, kind k: at i * n_session_kinds + k; NULL for none */
+	size_t *calls;			/* by item, where locked: which call of the script writes its cache */
 };
 
 /* What is there ------------------------------------------------------------------------------------------------------*/
@@ -72,12 +73,11 @@ static int find_repeated(struct restoring *r, const struct restore *items, size_
 	size_t *places = scratch_array(r->scratch, n + 1, sizeof(*places));
 	size_t n_places = 0, at = 1;
 	for (size_t i = 0; i < n; i++) {
-		char key[CACHE_KEY_MAX];
 		struct cache cache;
 		if (items[i].outcome != RESTORE_PENDING || cache_take(kv_at(caches, at++), &cache) ||
 			!cache_is_live(&cache) || !items[i].repeat_id)
 			continue;
-		kv_queue(r->kv, "GET %s", cache_repeat_key(items[i].char_id, key));
+		cache_queue_repeated(r->kv, items[i].repeat_id, items[i].char_id);
 		places[n_places++] = i;
 	}
 	if (!n_places)
@@ -85,10 +85,8 @@ static int find_repeated(struct restoring *r, const struct restore *items, size_
 	CLEANUP(kv_answers_release) struct kv_answers answers = { 0 };
 	if (kv_sync(r->kv, &answers, err) || kv_check(&answers, err))
 		return -1;
-	for (size_t k = 0; k < n_places; k++) {
-		const char *id = kv_string(kv_at(&answers, k), NULL);
-		repeated[places[k]] = id && !strcmp(id, items[places[k]].repeat_id);
-	}
+	for (size_t k = 0; k < n_places; k++)
+		repeated[places[k]] = kv_integer(kv_at(&answers, k), 0) == 1;
 	return 0;
 }
 
@@ -176,28 +174,53 @@ static int find_sessions(struct restoring *r, struct error *err)
 
 /* The caches --------------------------------------------------------------------------------------------------------*/
 
-static void queue_cache(struct restoring *r, size_t i)
+static bool same_command(const struct restore *a, const struct restore *b)
 {
-	const struct cache_write write = {
-		.ticket_key = r->ticket.key,
-		.row = &r->rows[i],
-		.sessions = &r->by_kind[i * n_session_kinds],
-		.force = r->items[i]->force,
-		.repeat_id = r->items[i]->repeat_id,
-	};
-	cache_queue_write(r->kv, &write);
+	return a->repeat_id == b->repeat_id || (a->repeat_id && b->repeat_id && !strcmp(a->repeat_id, b->repeat_id));
 }
 
-/* 1 when the state had to become idle; 0; -1 when the ticket is gone. */
-static int take_answer(struct restoring *r, struct restore *item, const struct kv_answer *answer)
+/* Locked items from one on, as many as one call of the script takes; returns where the next call begins. */
+static size_t queue_caches(struct restoring *r, size_t from, size_t call)
+{
+	struct cache_write writes[CACHE_WRITES_MAX];
+	size_t n = 0, first = 0, i = from;
+	for (; i < r->n && n < CACHE_WRITES_MAX; i++) {
+		if (!r->locked[i])
+			continue;
+		if (n && !same_command(r->items[i], r->items[first]))
+			break;
+		if (!n)
+			first = i;
+		r->calls[i] = call;
+		writes[n++] = (struct cache_write){
+			.row = &r->rows[i],
+			.sessions = &r->by_kind[i * n_session_kinds],
+			.force = r->items[i]->force,
+		};
+	}
+	if (n)
+		cache_queue_writes(r->kv, r->ticket.key, r->items[first]->repeat_id, writes, n);
+	return i;
+}
+
+static void take_made(struct restoring *r, size_t i, bool idle)
+{
+	struct restore *item = r->items[i];
+	item->outcome = RESTORED;
+	item->state = idle ? "idle" : scratch_strdup(r->scratch, r->rows[i].game_stage);
+	for (size_t kind = 0; kind < n_session_kinds; kind++) {
+		const struct session *session = r->by_kind[i * n_session_kinds + kind];
+		item->sessions[kind] = session && session->there ? cache_session_id(session, r->scratch) : NULL;
+	}
+}
+
+static void take_found(struct restoring *r, struct restore *item, const struct kv_answer *answer)
 {
 	const char *what = kv_string(kv_item(answer, 0), NULL);
-	if (!strcmp(what, "stale"))
-		return -1;
 	if (!strcmp(what, "unreadable")) {
 		item->outcome = RESTORE_UNREADABLE;
 		item->problem = "the key is not a hash";
-		return 0;
+		return;
 	}
 	item->outcome = !strcmp(what, "live") ? RESTORE_LIVE : RESTORED;
 	item->state = scratch_strdup(r->scratch, kv_string(kv_item(answer, 2), NULL));
@@ -206,26 +229,38 @@ static int take_answer(struct restoring *r, struct restore *item, const struct k
 		const char *id = kv_string(kv_item(answer, 3 + kind), &len);
 		item->sessions[kind] = len ? scratch_strdup(r->scratch, id) : NULL;
 	}
-	return (int)kv_integer(kv_item(answer, 1), 0);
+}
+
+/* True when the state had to become idle. */
+static bool take_answer(struct restoring *r, size_t i, const struct kv_answer *answer)
+{
+	if (kv_kind(answer) == KV_INTEGER) {
+		const bool idle = kv_integer(answer, 0) == 1;
+		take_made(r, i, idle);
+		return idle;
+	}
+	take_found(r, r->items[i], answer);
+	return kv_length(answer) > 1 && kv_integer(kv_item(answer, 1), 0) == 1;
 }
 
 /* The characters that became idle into ids. */
 static int write_caches(struct restoring *r, int64_t *idle, size_t *n_idle, struct error *err)
 {
-	size_t n = 0;
-	for (size_t i = 0; i < r->n; i++)
-		if (r->locked[i])
-			queue_cache(r, i);
+	for (size_t i = 0, call = 0; i < r->n; call++)
+		i = queue_caches(r, i, call);
 	CLEANUP(kv_answers_release) struct kv_answers answers = { 0 };
 	if (kv_sync(r->kv, &answers, err) || kv_check(&answers, err))
 		return -1;
 	bool stale = false;
-	for (size_t i = 0; i < r->n; i++) {
+	for (size_t i = 0, call = 0, at = 0; i < r->n; i++) {
 		if (!r->locked[i])
 			continue;
-		const int verdict = take_answer(r, r->items[i], kv_at(&answers, n++));
-		stale = stale || verdict < 0;
-		if (verdict == 1)
+		if (r->calls[i] != call)
+			at = 0;
+		call = r->calls[i];
+		if (kv_kind(kv_at(&answers, call)) != KV_ARRAY)
+			stale = true;
+		else if (take_answer(r, i, kv_item(kv_at(&answers, call), at++)))
 			idle[(*n_idle)++] = r->ids[i];
 	}
 	return stale ? error_set(err, CODE_CONFLICT, "Redis was emptied meanwhile, or this worker slept") : 0;
@@ -284,6 +319,7 @@ static int restore_once(
 	r.ids = scratch_array(scratch, n, sizeof(*r.ids));
 	r.locked = scratch_array(scratch, n, sizeof(*r.locked));
 	r.rows = scratch_array(scratch, n, sizeof(*r.rows));
+	r.calls = scratch_array(scratch, n, sizeof(*r.calls));
 	CLEANUP(kv_answers_release) struct kv_answers answers = { 0 };
 	if (look(&r, items, n, &answers, err))
 		return -1;

@@ -8,7 +8,7 @@ import subprocess
 from lib.bench import ROOT, TOOLS, pgbench, run
 from lib.fleet import free_address, http_get
 from lib.gateway import Gateway, Issuer
-from lib.usage import resident_mib
+from lib.usage import resident_mib, servers_pids, tree_cpu_s
 from lib.wait import wait_for
 
 SECONDS = 4
@@ -81,8 +81,24 @@ class Ids:
         return first
 
 
-def cpu_us(worker, requests, before):
-    return 1e6 * (worker.metrics()["process_cpu_seconds_total"] - before) / requests
+class Costs:
+    """Microseconds of processor time a start, of everybody who takes part in one."""
+
+    def __init__(self, servers, **workers):
+        pids = servers_pids(servers)
+        self.pids = {"RabbitMQ": pids["rabbitmq"], "PostgreSQL": pids["postgres"], **{name: w.pid for name, w in workers.items()}}
+        self.seen = {name: [] for name in self.pids}
+
+    def load(self, *arguments, **options):
+        before = {name: tree_cpu_s(pid) for name, pid in self.pids.items()}
+        summary = load(*arguments, **options)
+        for name, pid in self.pids.items():
+            self.seen[name].append(1e6 * (tree_cpu_s(pid) - before[name]) / summary["requests"])
+        return summary
+
+    def figures(self, bench, when):
+        for name, values in self.seen.items():
+            bench.figure(f"processor time of {name} a start{when}", "µs", values)
 
 
 def start_service(bench, **tick_settings):
@@ -100,15 +116,11 @@ def main(bench):
     ids = Ids(bench.stack, seconds * 16_000)
     tick, worker, url = start_service(bench)
     load(url, ids.take(), 1)
-    starts, halves, gateway_us, tick_us = [], [], [], []
-    requests, https, inserts = [], [], []
+    starts, halves, requests, https, inserts = [], [], [], [], []
+    at_peak, at_half = (Costs(bench.stack.servers, tick=tick, gateway=worker) for _ in range(2))
     for _ in range(bench.runs):
-        first = ids.take()
-        before, tick_before = (w.metrics()["process_cpu_seconds_total"] for w in (worker, tick))
-        starts.append(load(url, first, seconds))
-        gateway_us.append(cpu_us(worker, starts[-1]["requests"], before))
-        tick_us.append(cpu_us(tick, starts[-1]["requests"], tick_before))
-        halves.append(load(url, ids.take(), seconds, rate=starts[-1]["rate"] / 2))
+        starts.append(at_peak.load(url, ids.take(), seconds))
+        halves.append(at_half.load(url, ids.take(), seconds, rate=starts[-1]["rate"] / 2))
         requests.append(bare_requests(bench.stack, ids.take(in_a_row=True), min(bench.size(REQUESTS, 1000), 2 * ids.room)))
         https.append(bare_http(seconds))
         inserts.append(bare_inserts(bench.stack, ids.take(in_a_row=True), ids.room, seconds))
@@ -116,10 +128,10 @@ def main(bench):
     bench.figure(f"auto sessions started over HTTP, {CONNECTIONS} connections", "a second", [s["rate"] for s in starts], beside, at_least=6000)
     bench.figure("p50 of that", "ms", [s["p50_ms"] for s in starts])
     bench.figure("p99 of that", "ms", [s["p99_ms"] for s in starts])
+    at_peak.figures(bench, "")
     bench.figure("p50 at half of that rate", "ms", [s["p50_ms"] for s in halves])
     bench.figure("p99 at half of that rate", "ms", [s["p99_ms"] for s in halves], at_most=5)
-    bench.figure("the gateway's processor time a start", "µs", gateway_us)
-    bench.figure("tick's processor time a start", "µs", tick_us)
+    at_half.figures(bench, " at half of that rate")
     bench.figure("the gateway's memory afterwards", "MiB", [resident_mib(worker.pid)], at_most=12)
 
 

@@ -4,11 +4,16 @@
  *	bare_amqp consume URL QUEUE N PREFETCH ACK_EVERY	takes N messages and only acks
  *	bare_amqp request URL ROUTING_KEY TYPE N WINDOW		on game.rpc, WINDOW in flight; bodies from standard input, a line each
  * Prints seconds; of requests also how many were answered ok.
+ *	bare_amqp paced URL ROUTING_KEY TYPE RATE EVENT_KEY	the bodies of standard input onto game.commands, RATE a second, while it
+ *								listens for the event that names the same session_id
+ * Prints for each body how many milliseconds after it was due its event came; -1 when none came within 5 s of the last one.
  */
 #include <amqp.h>
 #include <amqp_tcp_socket.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
+#include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +21,7 @@
 #include <time.h>
 
 #define WINDOW 256
+#define QUIET_S 5
 
 static double now_s(void)
 {
@@ -33,11 +39,12 @@ static void must(int ok, const char *what)
 	exit(1);
 }
 
-static amqp_connection_state_t open_connection(char *url)
+static amqp_connection_state_t open_connection(const char *text)
 {
 	amqp_connection_state_t connection = amqp_new_connection();
 	amqp_socket_t *socket = amqp_tcp_socket_new(connection);
 	struct amqp_connection_info info;
+	char *url = strdup(text); /* it is cut up */
 
 	must(amqp_parse_url(url, &info) == AMQP_STATUS_OK, "URL");
 	must(amqp_socket_open(socket, info.host, info.port) == AMQP_STATUS_OK, "connect");
@@ -45,6 +52,7 @@ static amqp_connection_state_t open_connection(char *url)
 		     info.password)
 				.reply_type == AMQP_RESPONSE_NORMAL,
 		"login");
+	free(url);
 	amqp_channel_open(connection, 1);
 	must(amqp_get_rpc_reply(connection).reply_type == AMQP_RESPONSE_NORMAL, "channel");
 	return connection;
@@ -189,8 +197,113 @@ static int request(int argc, char **argv)
 	return 0;
 }
 
+/* ---- paced ---- */
+
+/* The session_id in a JSON text, as a string of its own; NULL without one. */
+static char *session_of(const char *json)
+{
+	static const char name[] = "\"session_id\"";
+	const char *at = strstr(json, name), *begin = at ? strchr(at + sizeof(name) - 1, '"') : NULL;
+	const char *end = begin ? strchr(begin + 1, '"') : NULL;
+
+	return end ? strndup(begin + 1, (size_t)(end - begin - 1)) : NULL;
+}
+
+static amqp_connection_state_t open_events(const char *url, const char *key)
+{
+	amqp_connection_state_t connection = open_connection(url);
+	amqp_queue_declare_ok_t *queue =
+		amqp_queue_declare(connection, 1, amqp_empty_bytes, 0, 0, 1, 1, amqp_empty_table);
+
+	must(queue != NULL, "queue");
+	amqp_queue_bind(connection, 1, queue->queue, amqp_cstring_bytes("game.events"), amqp_cstring_bytes(key),
+		amqp_empty_table);
+	must(amqp_get_rpc_reply(connection).reply_type == AMQP_RESPONSE_NORMAL, "bind");
+	amqp_basic_consume(connection, 1, queue->queue, amqp_empty_bytes, 0, 1, 0, amqp_empty_table);
+	must(amqp_get_rpc_reply(connection).reply_type == AMQP_RESPONSE_NORMAL, "consume");
+	return connection;
+}
+
+/* Takes an event that has come; its body, if it names a known session, has its time. */
+static void take_event(amqp_connection_state_t events, double *came_s)
+{
+	amqp_envelope_t envelope;
+	char *text, *session;
+	ENTRY *known;
+
+	amqp_maybe_release_buffers(events);
+	must(amqp_consume_message(events, &envelope, NULL, 0).reply_type == AMQP_RESPONSE_NORMAL, "read");
+	text = strndup(envelope.message.body.bytes, envelope.message.body.len);
+	session = session_of(text);
+	known = session ? hsearch((ENTRY){ .key = session }, FIND) : NULL;
+	if (known)
+		came_s[(long)known->data] = now_s();
+	free(session);
+	free(text);
+	amqp_destroy_envelope(&envelope);
+}
+
+/* Takes events until then; false when none came. The library's own time limit is of whole milliseconds, and spins for less. */
+static int take_events(amqp_connection_state_t events, double until_s, double *came_s)
+{
+	struct pollfd readable = { .fd = amqp_get_sockfd(events), .events = POLLIN };
+	int taken = 0;
+
+	for (;;) {
+		double left_s = until_s - now_s();
+		struct timespec limit = { (time_t)left_s, (long)((left_s - (double)(time_t)left_s) * 1e9) };
+
+		if (left_s <= 0)
+			return taken;
+		if (!amqp_frames_enqueued(events) && !amqp_data_in_buffer(events) &&
+			ppoll(&readable, 1, &limit, NULL) == 0)
+			return taken;
+		take_event(events, came_s);
+		taken = 1;
+	}
+}
+
+static int paced(int argc, char **argv)
+{
+	must(argc == 7, "arguments");
+	amqp_connection_state_t events = open_events(argv[2], argv[6]), connection = open_connection(argv[2]);
+	amqp_basic_properties_t properties = {
+		._flags = AMQP_BASIC_TYPE_FLAG | AMQP_BASIC_DELIVERY_MODE_FLAG,
+		.type = amqp_cstring_bytes(argv[4]),
+		.delivery_mode = 2,
+	};
+	double rate = strtod(argv[5], NULL), begun_s, *came_s;
+	long n;
+	char **bodies = read_bodies(&n);
+
+	must(hcreate((size_t)n * 2) != 0, "memory");
+	came_s = calloc((size_t)n, sizeof(*came_s));
+	for (long i = 0; i < n; i++) {
+		char *session = session_of(bodies[i]);
+
+		must(session && hsearch((ENTRY){ session, (void *)i }, ENTER), "a session_id");
+	}
+	begun_s = now_s();
+	for (long i = 0; i < n; i++) {
+		/* One that is late is sent at once, and has waited since it was due. */
+		take_events(events, begun_s + (double)i / rate, came_s);
+		must(amqp_basic_publish(connection, 1, amqp_cstring_bytes("game.commands"), amqp_cstring_bytes(argv[3]),
+			     0, 0, &properties, amqp_cstring_bytes(bodies[i])) == AMQP_STATUS_OK,
+			"publish");
+	}
+	while (take_events(events, now_s() + QUIET_S, came_s))
+		;
+	for (long i = 0; i < n; i++)
+		printf("%.3f\n", came_s[i] > 0 ? (came_s[i] - begun_s - (double)i / rate) * 1000 : -1);
+	amqp_destroy_connection(connection);
+	amqp_destroy_connection(events);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
+	if (argc > 1 && strcmp(argv[1], "paced") == 0)
+		return paced(argc, argv);
 	if (argc > 1 && strcmp(argv[1], "publish") == 0)
 		return publish(argc, argv);
 	if (argc > 1 && strcmp(argv[1], "request") == 0)

@@ -5,13 +5,13 @@ import json
 import os
 import random
 import statistics
-import threading
+import subprocess
 import time
 import uuid
 
 import pika
 
-from lib.bench import pgbench, run, sql
+from lib.bench import TOOLS, pgbench, run, sql
 from lib.usage import peak_resident_mib, resident_mib
 from lib.wait import wait_for
 
@@ -138,50 +138,19 @@ def drain(bench, amqp, bodies):
     return len(bodies) / seconds, statistics.mean(samples), peak
 
 
-class Events(threading.Thread):
-    """When each fight was told to be settled: taken[session_id], by the monotonic clock. Ends when none comes for 3 s."""
-
-    def __init__(self, stack):
-        super().__init__()
-        self.stack, self.taken, self.listening = stack, {}, threading.Event()
-
-    def run(self):
-        amqp = self.stack.amqp()
-        channel = amqp.connection.channel()
-        queue = channel.queue_declare("", exclusive=True).method.queue
-        channel.queue_bind(queue, "game.events", SERVICE + ".settled")
-        self.listening.set()
-        for method, _, body in channel.consume(queue, auto_ack=True, inactivity_timeout=3):
-            if method is None:
-                break
-            self.taken[json.loads(body)["session_id"]] = time.monotonic()
-        amqp.close()
-
-
-def latency_ms(bench, amqp, seconds):
-    """From publish to the event, at RATE a second: sorted."""
+def latency_ms(bench, seconds):
+    """From the moment when a fight is due to be published, RATE a second, to its event: sorted."""
     fill(bench.stack)
     os.sync()  # what the runs before left the kernel to write would stand in this one's way
     bench.fleet.start(SERVICE, log_level="warn")
-    events = Events(bench.stack)
-    events.start()
-    events.listening.wait()
     rng = random.Random(8)
-    documents = [document(rng) for _ in range(RATE * seconds)]
-    bodies = [(d["session_id"], encoded(d)) for d in documents]
-    channel = amqp.connection.channel()
-    properties = pika.BasicProperties(type="settle_combat", delivery_mode=2)
-    begun, sent = time.monotonic(), {}
-    for i, (session, body) in enumerate(bodies):
-        wait = begun + i / RATE - time.monotonic()
-        if wait > 0:
-            time.sleep(wait)
-        sent[session] = time.monotonic()
-        channel.basic_publish("game.commands", KEY, body, properties)
-    events.join()
+    bodies = b"".join(encoded(document(rng)) + b"\n" for _ in range(RATE * seconds))
+    words = [TOOLS / "bare_amqp", "paced", bench.stack.amqp_url, KEY, "settle_combat", str(RATE), SERVICE + ".settled"]
+    times = [float(line) for line in subprocess.run(words, input=bodies, stdout=subprocess.PIPE, check=True).stdout.split()]
     bench.fleet.stop()
+    assert len(times) == RATE * seconds and min(times) >= 0, "not every fight was told to be settled"
     # The first second warms connections, plans and caches.
-    return sorted((events.taken[session] - sent[session]) * 1000 for session, _ in bodies[RATE:])
+    return sorted(times[RATE:])
 
 
 def main(bench):
@@ -196,7 +165,7 @@ def main(bench):
     bench.figure("fights settled, queue to ack, one worker", "a second", rates, {what: beside}, ratio_at_least=3)
     bench.figure("settlement's memory while draining, mean", "MiB", means, at_most=12)
     bench.figure("settlement's memory while draining, peak", "MiB", peaks)
-    times = latency_ms(bench, amqp, max(2, round(RATE_S * bench.scale)))
+    times = latency_ms(bench, max(2, round(RATE_S * bench.scale)))
     bench.figure(f"publish to settled event at {RATE:,}/s, p50", "ms", [times[len(times) // 2]])
     bench.figure(f"publish to settled event at {RATE:,}/s, p99", "ms", [times[int(len(times) * 0.99)]], at_most=20)
 

@@ -88,6 +88,18 @@ def test_a_row_that_fails_does_not_end_the_run(monkeypatch, capsys):
     assert "FAULTS_SEED=7 FAULTS_ROWS='broken'" in capsys.readouterr().out
 
 
+def test_after_a_row_that_spoils_its_servers_there_are_new_ones(monkeypatch):
+    monkeypatch.setattr(run, "Run", Stub)
+    Stub.made.clear()
+    seen = []
+    holds = Row("holds", lambda fleet: seen.append(fleet) or {"fired": 1}, "", "", "", "", False, 0)
+    spoils = Row("spoils", holds.inflict, "", "", "", "", False, 0, spoils=True)
+    with Runs("bin", 7) as runs:
+        assert all(run.attempt(runs, row) for row in (holds, spoils, holds))
+    assert seen == [Stub.made[0], Stub.made[0], Stub.made[1]]
+    assert len(Stub.made) == 2 and all(fleet.ended for fleet in Stub.made)
+
+
 def test_a_seed_is_an_order_of_all_rows():
     first, again, other = ([row.name for row in run.schedule(ROWS, seed, 0)] for seed in (7, 7, 8))
     assert first == again != other

@@ -117,7 +117,7 @@ def queue_deleted(run):
 
 
 @row("queue declared again, broker killed at once", fired="the queue has no leader",
-     loses="what was confirmed in the second before")
+     loses="what was confirmed in the second before", spoils=True)
 def leader_lost(run):
     """An empty queue is deleted, declared again, and the broker killed at once, until RabbitMQ has lost its data (at most 4 times); then what the operator's page says: deleted, topology apply."""
     stack = run.world.stack

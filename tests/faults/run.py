@@ -6,9 +6,10 @@ FAULTS_SEED       what drives load and faults; printed, so that a run can be mad
 FAULTS_MINUTES    go on with rows drawn by chance until so many minutes are over (default: each row once)
 FAULTS_ROWS       only rows whose name contains one of these, parted by semicolons
 
-After a row that failed the next is done to a new fleet on new servers.
 FAULTS_ADD        set: keep what earlier runs have seen of other rows in build/faults.json
 GARRISON_BIN      the folder of the binaries; default build/bin
+
+After a row that failed, or that spoils its servers, the next is done to a new fleet on new servers.
 
 run.py --table    what the last runs saw, from build/faults.json into docs/promises.md
 """
@@ -131,7 +132,7 @@ class Run:
 
 
 class Runs:
-    """The fleet that row after row is done to: made anew, on new servers, once something went wrong."""
+    """The fleet that row after row is done to: made anew, on new servers, once something went wrong or a row has spoiled them."""
 
     def __init__(self, bin_dir, seed, small_disk=False):
         self.bin_dir, self.seed, self.small_disk = bin_dir, seed, small_disk
@@ -198,6 +199,18 @@ def attempt(runs, row):
     except Exception as failure:
         complain(row, runs, failure if isinstance(failure, Failed) else traceback.format_exc())
         row.seen.append({"failed": True})
+        return False
+    if row.spoils:
+        return end_spoiled(runs, row)
+    return True
+
+
+def end_spoiled(runs, row):
+    """Whether the fleet ended cleanly."""
+    try:
+        runs.end()
+    except Failed as failure:
+        complain(row, runs, failure)
         return False
     return True
 

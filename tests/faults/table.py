@@ -15,15 +15,16 @@ class Row:
     loses: str  # what may be lost, as documented; "" for nothing
     short: bool  # of the short form as well
     stopped_s: int  # so long a worker is stopped with messages in hand
+    spoils: bool = False  # servers that it was done to are not to be judged by
     seen: list = field(default_factory=list)
 
 
-def row(name, fired, checks="I1-I8", loses="", short=False, stopped_s=0):
+def row(name, fired, checks="I1-I8", loses="", short=False, stopped_s=0, spoils=False):
     """The function's first paragraph says what is done."""
 
     def add(function):
         what = " ".join(function.__doc__.split())
-        ROWS.append(Row(name, function, what, fired, checks, loses, short, stopped_s))
+        ROWS.append(Row(name, function, what, fired, checks, loses, short, stopped_s, spoils))
         return function
 
     return add

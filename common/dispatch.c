@@ -80,6 +80,18 @@ static bool refuse_at(struct call *call, enum stage stage, enum code code, const
 	return false;
 }
 
+/* A body that is no JSON, or JSON that no field could hold. */
+static bool refuse_json(struct call *call, const struct error *err)
+{
+	const char *path;
+
+	if (err->path_len) {
+		path = scratch_printf(&call->scratch, "%.*s", err->path_len, err->text);
+		refuse_field(call, path, "%s", err->text + err->path_len + 2);
+	}
+	return refuse_at(call, err->code == CODE_INVALID_JSON ? STAGE_PARSE : STAGE_VALIDATE, err->code, err->text);
+}
+
 static bool read_args(struct call *call, const cJSON *json)
 {
 	const struct schema *schema = call->command->request;
@@ -136,8 +148,7 @@ bool dispatch_prepare(struct call *call, struct scratch *tree)
 	tree->cap = SCRATCH_PER_CALL + message->body_len * TREE_PER_BYTE;
 	json = json_parse(message->body, message->body_len, tree, &err);
 	if (!json)
-		return refuse_at(
-			call, err.code == CODE_INVALID_JSON ? STAGE_PARSE : STAGE_VALIDATE, err.code, err.text);
+		return refuse_json(call, &err);
 	return read_args(call, json);
 }
 

@@ -51,6 +51,7 @@ static void fill(struct error *err, enum code code, enum store down, const char 
 	err->code = code;
 	err->down = down;
 	err->sqlstate[0] = '\0';
+	err->path_len = 0;
 	vsnprintf(err->text, sizeof(err->text), format, args);
 }
 
@@ -63,6 +64,14 @@ int error_set(struct error *err, enum code code, const char *format, ...)
 	va_start(args, format);
 	fill(err, code, STORE_NONE, format, args);
 	va_end(args);
+	return -1;
+}
+
+int error_set_field(struct error *err, enum code code, const char *path, const char *what)
+{
+	error_set(err, code, "%s%s%s", path, *path ? ": " : "", what);
+	if (err)
+		err->path_len = (int)strlen(path);
 	return -1;
 }
 

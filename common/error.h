@@ -37,15 +37,18 @@ struct error {
 	enum code code;
 	enum store down;  /* the store that could not be reached, when that was the cause */
 	char sqlstate[6]; /* PostgreSQL's, else "" */
+	int path_len;	  /* so many bytes of text name a field by its path, and ": " follows; else 0 */
 	char text[320];
 };
 
 /*
  * Fills err (which may be NULL) and returns -1, so that a failing function can end with `return error_set(err, …)`.
- * sqlstate and down are cleared. Any thread.
+ * sqlstate, path_len and down are cleared. Any thread.
  */
 int error_set(struct error *err, enum code code, const char *format, ...) __attribute__((format(printf, 3, 4), cold));
-/* The same, and marks the store as out of reach (code unavailable). */
+/* The same about one field of a message: text becomes "path: what", only what where path is "". Any thread. */
+int error_set_field(struct error *err, enum code code, const char *path, const char *what) __attribute__((cold));
+/* As error_set, and marks the store as out of reach (code unavailable). */
 int error_down(struct error *err, enum store store, const char *format, ...)
 	__attribute__((format(printf, 3, 4), cold));
 

@@ -62,7 +62,7 @@ static int refused(struct scan *scan, const struct place *place, const char *wha
 	char path[160] = "";
 
 	place_text(place, path, sizeof(path));
-	return error_set(scan->err, CODE_INVALID_PAYLOAD, "%s%s%s", path, *path ? ": " : "", what);
+	return error_set_field(scan->err, CODE_INVALID_PAYLOAD, path, what);
 }
 
 static void skip_space(struct scan *scan)

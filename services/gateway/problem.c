@@ -56,6 +56,7 @@ void refusal_set(struct refusal *refusal, const struct error *err)
 {
 	refusal->status = problem_status(err->code);
 	refusal->code = code_name(err->code);
+	refusal->path_len = err->path_len;
 	snprintf(refusal->text, sizeof(refusal->text), "%s", err->text);
 }
 
@@ -87,11 +88,22 @@ static void write_field(const char *field, const char *problem, struct text *out
 	json_close(out, '}');
 }
 
+static void write_path(const struct refusal *refusal, struct text *out)
+{
+	json_open(out, '{');
+	json_key(out, "field");
+	json_bytes(out, refusal->text, (size_t)refusal->path_len);
+	json_key_string(out, "problem", refusal->text + refusal->path_len + 2);
+	json_close(out, '}');
+}
+
 void problem_write(const struct refusal *refusal, const char *trace_id, struct text *out)
 {
 	open_problem(refusal->status, refusal->code, refusal->text, out);
 	if (refusal->field.field)
 		write_field(refusal->field.field, refusal->field.problem, out);
+	else if (refusal->path_len)
+		write_path(refusal, out);
 	close_problem(trace_id, out);
 }
 

@@ -13,6 +13,7 @@ struct refusal {
 	unsigned status;  /* 0: none */
 	const char *code; /* static */
 	char text[sizeof(((struct error *)0)->text)];
+	int path_len;	      /* as struct error's */
 	struct problem field; /* .field NULL: none; strings that outlive the answer */
 };
 

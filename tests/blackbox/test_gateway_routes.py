@@ -112,6 +112,21 @@ def test_wrong_fields_are_named(gateway):
     assert_problem(gateway.get(STATUS), 422, "invalid_payload")
 
 
+def test_values_that_nothing_can_hold_are_named(gateway, issuer, character):
+    for token in (SERVICE_TOKEN, issuer.player(character)):
+        wait_for(lambda: gateway.get(STATUS, token=token).status_code != 401, what="the key to be known")  # noqa: B023
+        for body, field in (
+            ('{"player_id":1e400}', "player_id"),
+            ('{"player_id":1%s}' % ("0" * 99), "player_id"),
+            ('{"active_category":"\\u0000"}', "active_category"),
+            ('{"active_category":"\\ud800"}', "active_category"),
+            ('{"a":[1,{"b":1e400}]}', "a.1.b"),
+        ):
+            problem = gateway.post(START, data=body.encode(), token=token)
+            fields = assert_problem(problem, 422, "invalid_payload")["fields"]
+            assert [field["field"] for field in fields] == [field], body
+
+
 def test_a_body_that_is_no_json_object(gateway, issuer, character):
     for token in (SERVICE_TOKEN, issuer.player(character)):
         wait_for(lambda: gateway.get(STATUS, token=token).status_code != 401, what="the key to be known")  # noqa: B023

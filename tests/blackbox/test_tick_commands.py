@@ -264,6 +264,8 @@ BAD_IDS = {
     "zero": ({"player_id": 0}, "player_id"),
     "negative": ({"player_id": -5}, "player_id"),
     "too large": ({"player_id": 2**53}, "player_id"),
+    "no number of a computer": ('{"player_id": 1e400, "active_category": "trade"}', "player_id"),
+    "too many digits": ('{"player_id": 1%s, "active_category": "trade"}' % ("0" * 99), "player_id"),
     "twice": ('{"player_id": 1, "player_id": 2, "active_category": "trade"}', "player_id"),
 }
 BAD_CATEGORIES = {
@@ -273,6 +275,7 @@ BAD_CATEGORIES = {
     "number": {"active_category": 2},
     "null": {"active_category": None},
     "empty": {"active_category": ""},
+    "a zero byte": {"active_category": "trade\0"},
 }
 
 

@@ -8,6 +8,7 @@
 #include "ctl_internal.h"
 #include "service.h"
 #include "settings.h"
+#include "urls.h"
 
 #define SCRATCH_MAX ((size_t)512 << 20)
 
@@ -160,7 +161,7 @@ static int run_verb(const struct verb *verb, const struct words *words, struct i
 	if (words->n_plain - n_words != verb->n_args)
 		return complain(CTL_USAGE, scratch_printf(&in->scratch, "usage: garrisonctl %s%s%s", verb->name,
 						   *verb->arguments ? " " : "", verb->arguments));
-	if (settings_load(&group, 1, (int)words->n_settings, words->settings, &in->scratch, &err) ||
+	if (settings_load(&group, 1, (int)words->n_settings, words->settings, &in->scratch, &err) || urls_check(&err) ||
 		ctl_read_options(in, words->options, words->n_options, &err))
 		return complain(CTL_USAGE, err.text);
 	int status = verb->run(in, &err);

@@ -192,6 +192,25 @@ def test_wrong_usage_is_64_and_one_line(stack, words, part):
     assert part in refused.stderr
 
 
+NO_URLS = {
+    "AMQP_URL": ["http://u:s3cret@127.0.0.1", "amqp://u:s3cret@127.0.0.1:99999/"],
+    "RABBITMQ_API_URL": ["ftp://u:s3cret@127.0.0.1/"],
+    "DATABASE_URL": ["mysql://u:s3cret@127.0.0.1/x", "postgresql://u:s3cret@127.0.0.1:bad/x"],
+    "REDIS_URL": ["http://u:s3cret@127.0.0.1/0", "redis://:s3cret@127.0.0.1/x"],
+}
+
+
+@pytest.mark.parametrize("words", [["topology", "check"], ["migrate"], ["status"], ["dead", "list", "arena"], ["publish", COMMAND, BODY]])
+@pytest.mark.parametrize("name", NO_URLS)
+def test_what_is_no_url_is_named_by_every_verb(stack, amqp, words, name):
+    for url in NO_URLS[name]:
+        refused = stack.ctl(*words, check=False, **{name: url})
+        assert (refused.returncode, refused.stdout) == (64, "")
+        assert refused.stderr.startswith(f"garrisonctl: {name}: ") and len(refused.stderr.splitlines()) == 1
+        assert "s3cret" not in refused.stderr
+    assert amqp.depth("game.arena") == 0
+
+
 NOBODY = {
     "AMQP_URL": "amqp://guest:s3cret@127.0.0.1:1/",
     "RABBITMQ_API_URL": "http://guest:s3cret@127.0.0.1:1/",

@@ -69,12 +69,12 @@ local function load_request(id)
 	if not string.match(id, '^[1-9]%d*$') then
 		return nil
 	end
-	local h = read_hash('arena:request:' .. id, 'mode', 'gear_score', 'created_us', 'expires_us', 'join_id')
+	local h = read_hash('arena:request:' .. id, 'mode', 'gear_score', 'created_us', 'expires_us', 'join_id', 'traceparent')
 	if not (h[1] and digits(h[2]) and digits(h[3]) and digits(h[4])) then
 		return nil
 	end
 	return {id = id, mode = h[1], score = h[2], created_us = tonumber(h[3]), expires_us = tonumber(h[4]),
-		join_id = h[5] or '', queued = true}
+		join_id = h[5] or '', traceparent = h[6] or '', queued = true}
 end
 
 local function is_alive(request)
@@ -104,7 +104,7 @@ local function enqueue(request, ttl_ms)
 	local key = 'arena:request:' .. request.id
 	call('HSET', key, 'mode', mode, 'gear_score', request.score, 'created_at', rfc3339(now_ms),
 		'expires_at', rfc3339(expires_ms), 'created_us', request.created_us, 'expires_us', request.expires_us,
-		'join_id', request.join_id)
+		'join_id', request.join_id, 'traceparent', request.traceparent)
 	call('PEXPIRE', key, ttl_ms + GUARD_MS)
 	add_entry(request)
 	call('ZADD', 'arena:expiry', expires_ms, request.id .. ' ' .. mode)
@@ -123,7 +123,8 @@ local function finish(request, how, ended_us, ...)
 		call('HSET', last, 'ended', how, 'ended_us', ended_us, ...)
 	else
 		call('HSET', last, 'ended', how, 'ended_us', ended_us, 'mode', request.mode, 'gear_score', request.score,
-			'created_us', request.created_us, 'expires_us', request.expires_us, 'join_id', request.join_id, ...)
+			'created_us', request.created_us, 'expires_us', request.expires_us, 'join_id', request.join_id,
+			'traceparent', request.traceparent, ...)
 	end
 	call('PEXPIRE', last, memory_ms)
 end
@@ -241,7 +242,7 @@ end
 local function claim(me, other, session)
 	local battle = table.concat({mode, other.id, other.score, me.id, me.score, whole(now_us)}, ' ')
 	call('SET', 'arena:battle:' .. session, battle, 'PX', battle_ttl_ms)
-	finish(me, 'matched', now_us, 'session_id', session)
+	finish(me, 'matched', now_us, 'session_id', session, 'traceparent', me.traceparent)
 	finish(other, 'matched', now_us, 'session_id', session)
 	call('ZADD', 'arena:announce', now_ms, 'battle ' .. session .. ' ' .. battle)
 	return battle
@@ -256,7 +257,7 @@ end
 local operations = {}
 
 -- join: gear score, time to live (ms), sender's message id or '', time of the first attempt (µs) or 0, a session known to be settled
--- or '', the session id to use for a match.
+-- or '', the session id to use for a match, traceparent.
 -- -> request … | newer (a later change stands) | busy MODE | match SESSION (not known to be settled)
 function operations.join()
 	local score, ttl_ms, join_id, first_at_us = ARGV[10], tonumber(ARGV[11]), ARGV[12], tonumber(ARGV[13])
@@ -286,7 +287,7 @@ function operations.join()
 		call('DEL', 'arena:battle:' .. session)
 	end
 	local me = {id = char, mode = mode, score = score, created_us = now_us, expires_us = (now_ms + ttl_ms) * 1000,
-		join_id = join_id, queued = false}
+		join_id = join_id, traceparent = ARGV[16], queued = false}
 	local other = find(me)
 	if other then
 		claim(me, other, ARGV[15])
@@ -321,7 +322,7 @@ function operations.leave()
 	return left and 1 or 0
 end
 
--- match: how long a timeout is told (ms), the session id to use. -> matched SESSION BATTLE | waiting | timeout | none
+-- match: how long a timeout is told (ms), the session id to use, traceparent or '' when nobody asked. -> matched SESSION BATTLE | waiting | timeout | none
 function operations.match()
 	local request = load_request(char)
 	if is_alive(request) then
@@ -330,6 +331,7 @@ function operations.match()
 		end
 		local other = find(request)
 		if other then
+			request.traceparent = ARGV[12] ~= '' and ARGV[12] or request.traceparent
 			return {'matched', ARGV[11], claim(request, other, ARGV[11])}
 		end
 		if is_overdue(request) then
@@ -374,13 +376,26 @@ function operations.expire()
 			remove_entry(id, entry_mode, score)
 			read_hash('arena:last:' .. id, 'ended')
 			expire({id = id, mode = entry_mode, score = score, created_us = 0, expires_us = due[i + 1] * 1000,
-				join_id = '', queued = false})
+				join_id = '', traceparent = '', queued = false})
 		end
 	end
 	return #due / 2
 end
 
+-- The traceparent of the command that an entry of arena:announce comes from; '' where its character has gone on since.
+local function trace_of(entry)
+	local session, claimer = string.match(entry, '^battle (%S+) %S+ %d+ %d+ (%d+) ')
+	local expired, expires_us = string.match(entry, '^expired (%d+) %S+ (%d+)$')
+	if not (claimer or expired) then
+		return ''
+	end
+	local h = read_hash('arena:last:' .. (claimer or expired), 'session_id', 'expires_us', 'traceparent')
+	local is_last = claimer and h[1] == session or expired and h[2] == expires_us
+	return is_last and h[3] or ''
+end
+
 -- take: how many at most, lease (ms). What is due to be announced, oldest first; nobody else is given it before the lease is over.
+-- -> entry, its traceparent or '', entry, …
 function operations.take()
 	local taken = {}
 	for _, entry in ipairs(call('ZRANGEBYSCORE', 'arena:announce', '-inf', now_ms, 'LIMIT', 0, ARGV[10])) do
@@ -389,6 +404,7 @@ function operations.take()
 		else
 			call('ZADD', 'arena:announce', now_ms + ARGV[11], entry)
 			taken[#taken + 1] = entry
+			taken[#taken + 1] = trace_of(entry)
 		end
 	end
 	return taken

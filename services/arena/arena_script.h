@@ -4,7 +4,7 @@
 
 #include "arena_session.h"
 
-#define SCRIPT_WORDS_MAX 6
+#define SCRIPT_WORDS_MAX 7
 
 /* Queues one operation with its own words behind what every operation is given. mode is "" where it does not matter. */
 void script_queue(struct arena_session *session, const char *operation, int64_t char_id, const char *mode,

@@ -46,20 +46,21 @@ int arena_session_get_request_meta(
 	return arena_session_get_queue_status(session, char_id, request, &waited_ms, err);
 }
 
-static void queue_match(struct arena_session *session, int64_t char_id, const char *mode)
+static void queue_match(struct arena_session *session, int64_t char_id, const char *mode, const char *traceparent)
 {
-	const char *words[] = { script_number(session, arena_settings.timeout_ttl_ms), script_battle_id(session) };
+	const char *words[] = { script_number(session, arena_settings.timeout_ttl_ms), script_battle_id(session),
+		traceparent };
 
 	script_queue(session, "match", char_id, mode, words, ARRAY_LEN(words));
 }
 
 int arena_session_find_opponent(struct arena_session *session, int64_t char_id, const char *mode,
-	enum match_status *status, struct battle *battle, struct error *err)
+	const char *traceparent, enum match_status *status, struct battle *battle, struct error *err)
 {
 	static const char *const kinds[] = { "matched", "waiting", "timeout", "none" };
 	CLEANUP(kv_answers_release) struct kv_answers answers = { 0 };
 
-	queue_match(session, char_id, mode);
+	queue_match(session, char_id, mode, traceparent);
 	if (kv_sync(session->kv, &answers, err) || kv_check(&answers, err))
 		return -1;
 	const struct kv_answer *answer = kv_at(&answers, 0);
@@ -100,7 +101,7 @@ static size_t queue_matches(struct arena_session *session, const struct kv_answe
 			continue;
 		if (!arena_mode_known(entry + mode_at))
 			continue;
-		queue_match(session, char_id, scratch_strdup(session->scratch, entry + mode_at));
+		queue_match(session, char_id, scratch_strdup(session->scratch, entry + mode_at), "");
 		queued++;
 	}
 	return queued;
@@ -183,11 +184,14 @@ int arena_session_take_notices(struct arena_session *session, int64_t max, int64
 	if (script_call(session, "take", 0, "", words, ARRAY_LEN(words), &answers, err))
 		return -1;
 	const struct kv_answer *entries = kv_at(&answers, 0);
-	struct arena_notice *items = scratch_array(session->scratch, kv_length(entries), sizeof(*items));
-	for (size_t i = 0; i < kv_length(entries); i++)
-		parse_notice(session, answer_word(session, entries, i), &items[i]);
+	size_t taken = kv_length(entries) / 2;
+	struct arena_notice *items = scratch_array(session->scratch, taken, sizeof(*items));
+	for (size_t i = 0; i < taken; i++) {
+		parse_notice(session, answer_word(session, entries, 2 * i), &items[i]);
+		items[i].traceparent = answer_word(session, entries, 2 * i + 1);
+	}
 	*notices = items;
-	*n = kv_length(entries);
+	*n = taken;
 	return 0;
 }
 

@@ -42,6 +42,7 @@ struct arena_join {
 	const char *mode;
 	const char *message_id; /* the sender's, "" without */
 	int64_t first_at_us;	/* of a retried command, else 0 */
+	const char *traceparent;
 	enum join_status status;
 	int64_t gear_score; /* fresh; set unless there is no character or it failed */
 	struct arena_request request;
@@ -74,11 +75,11 @@ int arena_session_get_request_meta(
 enum match_status { MATCH_MATCHED, MATCH_WAITING, MATCH_TIMEOUT, MATCH_NONE };
 
 /*
- * How the character stands in the mode; if it waits, the nearest request that fits is claimed and both are matched, in one step.
- * *battle is set when matched. 0/-1.
+ * How the character stands in the mode; if it waits, the nearest request that fits is claimed and both are matched, in one step,
+ * which is told under the traceparent. *battle is set when matched. 0/-1.
  */
 int arena_session_find_opponent(struct arena_session *session, int64_t char_id, const char *mode,
-	enum match_status *status, struct battle *battle, struct error *err);
+	const char *traceparent, enum match_status *status, struct battle *battle, struct error *err);
 
 /* Ends at most max requests whose time is over, oldest first; *n says how many it found. 0/-1. */
 int arena_session_check_timeout(struct arena_session *session, int64_t max, int64_t *n, struct error *err);
@@ -104,9 +105,10 @@ enum notice_kind { NOTICE_BATTLE, NOTICE_EXPIRED, NOTICE_UNREADABLE };
 /* What happened and is not yet told to the world. */
 struct arena_notice {
 	enum notice_kind kind;
-	const char *entry;    /* as it is kept in Redis */
-	struct battle battle; /* of NOTICE_BATTLE */
-	int64_t char_id;      /* of NOTICE_EXPIRED, like the rest */
+	const char *entry;	 /* as it is kept in Redis */
+	const char *traceparent; /* of the command it comes from; "" where that is not known */
+	struct battle battle;	 /* of NOTICE_BATTLE */
+	int64_t char_id;	 /* of NOTICE_EXPIRED, like the rest */
 	const char *mode;
 	int64_t expired_us;
 };

@@ -75,7 +75,7 @@ static int send_joins(struct arena_session *session, struct arena_join *joins, s
 		const char *words[] = { script_number(session, join->gear_score),
 			script_number(session, arena_settings.request_ttl_ms), join->message_id,
 			script_number(session, join->first_at_us), join->settled ? join->settled : "",
-			script_battle_id(session) };
+			script_battle_id(session), join->traceparent };
 
 		script_queue(session, "join", join->char_id, join->mode, words, ARRAY_LEN(words));
 	}

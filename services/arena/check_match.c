@@ -42,7 +42,7 @@ enum outcome arena_check_match(struct call *call)
 
 	if (!arena_mode_known(in->mode))
 		return refuse_field(call, "mode", "there is no mode \"%s\"", in->mode);
-	if (arena_session_find_opponent(&session, in->char_id, in->mode, &status, &battle, &err))
+	if (arena_session_find_opponent(&session, in->char_id, in->mode, call->traceparent, &status, &battle, &err))
 		return retry(call, &err);
 	crash_point("arena_checked");
 	out.status = (int)status;

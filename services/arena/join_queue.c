@@ -81,6 +81,7 @@ void arena_join_queue(struct batch *batch)
 			.mode = in->mode,
 			.message_id = call->idempotency_key ? call->message_id : "",
 			.first_at_us = call->message->attempt > 1 ? call->message->first_at_us : 0,
+			.traceparent = call->traceparent,
 		};
 	}
 	if (n)

@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "crash.h"
 #include "log.h"
+#include "trace.h"
 
 #define EXPIRE_MAX 128	/* requests ended in one step */
 #define PAGE 256	/* requests tried in one round trip, each in a step of its own */
@@ -122,6 +123,7 @@ static void tell(struct call *call, const struct arena_notice *notice)
 {
 	struct request_expired expired = { notice->char_id, notice->mode };
 
+	trace_continue(notice->traceparent, call->traceparent);
 	switch (notice->kind) {
 	case NOTICE_BATTLE:
 		tell_battle(call, &notice->battle);

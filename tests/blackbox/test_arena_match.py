@@ -150,6 +150,40 @@ def test_events_tell_each_thing_once_though_nobody_asks(fleet, arena, amqp):
     events.none_for(1)
 
 
+def trace_of(message):
+    return message.headers["traceparent"].split("-")[1]
+
+
+def under_trace(number):
+    return {"headers": {"traceparent": f"00-{number * 32}-b7ad6b7169203331-01"}}
+
+
+def test_events_continue_the_trace_of_the_command_that_caused_them(fleet, arena, amqp):
+    events = amqp.events("arena.#")
+    fleet.start("arena", arena_request_ttl="1s", arena_sweep_interval="50ms")
+    a, b, lone = arena.characters([100, 100, 1000])
+    arena.join(a, **under_trace("1"))
+    arena.join(b, **under_trace("2"))
+    arena.join(lone, **under_trace("3"))
+    told = [(message.routing_key, trace_of(message)) for message in (events.next(5) for _ in range(4))]
+    assert told == [("arena.battle_created", "2" * 32), *[("arena.match_found", "2" * 32)] * 2, ("arena.request_expired", "3" * 32)]
+
+
+def test_a_match_that_was_asked_for_continues_the_trace_of_who_asked(fleet, arena, amqp):
+    """Two who fit and were not matched yet: as Redis is left when one of them was given another's score by hand."""
+    events = amqp.events("arena.match_found")
+    fleet.start("arena", arena_sweep_interval="60s")
+    a, b = arena.characters([100, 1000])
+    arena.join(a, **under_trace("1"))
+    arena.join(b, **under_trace("2"))
+    arena.redis.hset(f"arena:request:{b}", "gear_score", 100)
+    arena.redis.zadd("arena:queue:1v1", {str(b): 100})
+    arena.redis.zadd("arena:wait:1v1:100", {str(b): 1})
+    assert amqp.call("arena.check_match", {"char_id": a, "mode": "1v1"}, **under_trace("4")).result["status"] == "matched"
+    fleet.start("arena")
+    assert trace_of(events.next(5)) == "4" * 32
+
+
 def test_what_a_dead_worker_did_not_announce_another_does(fleet, arena, amqp):
     events = amqp.events("arena.#")
     first = fleet.start("arena", arena_sweep_interval="60s")

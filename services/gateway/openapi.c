@@ -262,6 +262,10 @@ static void write_page_response(struct text *out, const struct page *page)
 	json_close(out, '}');
 	json_close(out, '}');
 	json_close(out, '}');
+	if (!page->unready)
+		return;
+	json_key(out, "503");
+	write_ref(out, "responses", "Problem");
 }
 
 static void write_responses(struct text *out, const struct route *route, const cJSON *command)

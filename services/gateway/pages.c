@@ -59,7 +59,7 @@ static unsigned write_keys(struct text *out, const struct text **whole)
 }
 
 const struct page health_page = { .content_type = TYPE_JSON, .write = write_health };
-const struct page readiness_page = { .content_type = TYPE_JSON, .write = write_readiness };
+const struct page readiness_page = { .content_type = TYPE_JSON, .write = write_readiness, .unready = true };
 const struct page openapi_page = { .content_type = TYPE_JSON, .write = write_openapi };
 const struct page docs_page = {
 	.content_type = "text/html; charset=utf-8", .write = write_docs, .security_policy = docs_policy

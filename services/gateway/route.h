@@ -19,6 +19,7 @@ struct page {
 	const char *content_type;
 	/* Writes the page onto out, or sets *whole to one that stays for ever. The HTTP status. */
 	unsigned (*write)(struct text *out, const struct text **whole);
+	bool unready;		     /* its other answer is 503 */
 	const char *security_policy; /* Content-Security-Policy; NULL: nothing may be loaded */
 };
 

@@ -100,6 +100,10 @@ def test_what_is_said_is_what_is_served(gateway, description):
         assert gateway.call("PATCH", path).status_code == 405
 
 
+def test_the_answer_while_not_ready_is_described(description):
+    assert set(description["paths"]["/readyz"]["get"]["responses"]) == {"200", "503"}
+
+
 def test_the_start_of_a_session(description):
     operation = description["paths"][START]["post"]
     schema = operation["requestBody"]["content"]["application/json"]["schema"]

@@ -7,8 +7,8 @@
 #define TRACE_ID_AT 3 /* where in a traceparent the trace id begins */
 
 /*
- * Continues the trace that came: its trace id and flags, and a span id of this hop's own. NULL, or what is no valid traceparent, begins a
- * new trace. Any thread.
+ * Continues the trace that came, in version 00: its trace id and flags, and a span id of this hop's own. NULL, or what is no valid
+ * traceparent of this or a later version, begins a new trace. Any thread.
  */
 void trace_continue(const char *came, char out[static TRACEPARENT_LEN + 1]);
 

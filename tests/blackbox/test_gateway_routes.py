@@ -331,7 +331,14 @@ def test_the_trace_is_continued(gateway, stubs):
     sent = stub.take().headers["traceparent"]
     assert response.headers["traceparent"] == sent
     assert sent.split("-")[1] == trace and sent.split("-")[2] != parent and sent.endswith("-01")
-    for bad in ("x", f"00-{'0' * 32}-{parent}-01", f"00-{trace}-{parent}-01-more", ""):
+    for later in (f"01-{trace}-{parent}-01", f"cc-{trace}-{parent}-01-what-the-future-will-be-like"):
+        response = gateway.get("/arena/queue/status?char_id=1", headers={"traceparent": later})
+        assert response.headers["traceparent"].startswith(f"00-{trace}-") and len(response.headers["traceparent"]) == 55
+    none = (
+        "x", "", f"00-{'0' * 32}-{parent}-01", f"00-{trace}-{parent}-01-more", f"ff-{trace}-{parent}-01", f"01-{trace}-{parent}-01.more",
+        f"01-{trace}-{parent}", f"00-{trace.upper()}x-{parent}-01",
+    )  # fmt: skip
+    for bad in none:
         response = gateway.get("/arena/queue/status?char_id=1", headers={"traceparent": bad})
         assert response.headers["traceparent"].split("-")[1] not in (trace, "0" * 32)
 

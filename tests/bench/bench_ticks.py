@@ -90,15 +90,19 @@ def default_rules(tick):
 def churn(bench, tick, sessions, seconds):
     """Every session moves once a second, as no real one does: what that leaves behind in table and index."""
     fill(tick, sessions, NONE_DUE_S)
-    tick.sql("UPDATE auto_sessions SET next_tick_at = started_at + interval '1 s'")
+    tick.sql("UPDATE auto_sessions SET (started_at, last_tick_at, next_tick_at) = (SELECT t, t, t + interval '1 s' FROM (VALUES"
+        " (date_trunc('milliseconds', now()) - player_id % 1000 * interval '1 ms')) x (t))")
     tick.sql("SELECT pg_stat_reset()")
     worker = bench.fleet.start("tick", tick_interval="1s", log_level="warn")
-    time.sleep(seconds)
-    metrics = worker.metrics()
+    lags, begun = [], time.monotonic()
+    while time.monotonic() < begun + seconds:
+        time.sleep(0.25)
+        if time.monotonic() > begun + seconds / 3:
+            lags.append(worker.metrics()["garrison_tick_lag_seconds"])
     worker.stop()
     hot = tick.sql("SELECT relname, 100.0 * n_tup_hot_upd / greatest(1, n_tup_upd) FROM pg_stat_user_tables")
     what = f"{sessions:,} sessions due every second"
-    bench.figure(f"{what}: lag", "s", [metrics["garrison_tick_lag_seconds"]], at_most=1)
+    bench.figure(f"{what}: lag, the longest after {seconds / 3:.0f} s", "s", [max(lags)], at_most=1)
     for table in ("auto_sessions", "characters"):
         bench.figure(f"{what}: HOT updates of {table}", "%", [dict(hot)[table]])
         size = tick.value(f"SELECT pg_table_size('{table}') / 1e6")

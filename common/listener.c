@@ -22,6 +22,8 @@
 #define PROBE_POLL_MS 50
 #define DRAIN_POLL_MS 10
 #define ACK_EVERY 64
+/* So long after a delivery the next one is awaited, and acks wait for it. */
+#define STREAM_MS 2
 #define PREFETCH_PER_THREAD 32
 #define PREFETCH_MAX 4096
 /* Bodies and their structs held at a time; with a larger one the socket is left unread and the broker waits. */
@@ -230,17 +232,25 @@ static int read_deliveries(struct listener *listener, struct error *err)
 
 /* ---- the thread ---- */
 
+/* The next message will wake the thread soon enough to ack what is finished by then, and one waking serves for both. */
+static bool messages_stream_in(struct listener *listener)
+{
+	return listener->in_flight && clock_ms() - atomic_load(&listener->last_delivery_ms) < STREAM_MS;
+}
+
 static void wait_for_work(struct listener *listener, int timeout_ms)
 {
 	struct pollfd fds[2] = { { .fd = listener->wake_fd, .events = POLLIN },
 		{ .fd = bus_fd(listener->bus), .events = POLLIN } };
 	bool reading = bus_is_open(listener->bus) && listener->held < HELD_MAX;
+	bool streaming = reading && messages_stream_in(listener);
 	uint64_t woken;
 
 	log_flush();
-	if (!listener_may_sleep(listener))
+	/* Of what the broker may send ahead a part is enough to be told of: it never waits for acks. */
+	if (!listener_may_sleep(listener, streaming ? (size_t)prefetch(listener) / 8 : 1))
 		return;
-	poll(fds, reading ? 2 : 1, timeout_ms);
+	poll(fds, reading ? 2 : 1, streaming ? STREAM_MS : timeout_ms);
 	if (fds[0].revents && read(listener->wake_fd, &woken, sizeof(woken)) < 0)
 		return;
 }

@@ -33,9 +33,10 @@ struct listener {
 	atomic_bool up;
 	_Atomic int64_t progress_ms, last_delivery_ms;
 
-	pthread_mutex_t mutex; /* guards the next six */
+	pthread_mutex_t mutex; /* guards the next eight */
 	struct job *finished_head, **finished_tail;
-	bool sleeping; /* the thread sees nothing new before it is woken */
+	size_t n_finished, wake_at; /* so many finished wake the thread */
+	bool sleeping;		    /* it sees nothing new before it is woken */
 	bool drain, drained, stop;
 	int64_t stop_deadline_ms;
 
@@ -52,8 +53,8 @@ struct listener {
 void listener_take_finished(void *listener, struct job *job);
 /* What this thread finishes from now on wakes nobody until it lets go. Any thread. */
 void listener_hold_finished(void *listener, bool held);
-/* Says that the listener's thread is about to sleep: false when it must not, for something was finished. Its own thread. */
-bool listener_may_sleep(struct listener *listener);
+/* Says that the listener's thread is about to sleep until so many are finished: false when they are already. Its own thread. */
+bool listener_may_sleep(struct listener *listener, size_t wake_at);
 /* Wakes the listener's thread. Any thread. */
 void listener_wake(struct listener *listener);
 /* Tells the broker what has been finished; -1 when the connection is gone. The listener's thread. */

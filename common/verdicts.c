@@ -29,7 +29,7 @@ static _Thread_local bool holding;
 /* With the mutex held, which it gives back. */
 static void unlock_and_wake(struct listener *listener)
 {
-	bool wake = listener->sleeping && !holding && listener->finished_head;
+	bool wake = listener->sleeping && !holding && listener->n_finished >= listener->wake_at;
 
 	if (wake)
 		listener->sleeping = false;
@@ -46,6 +46,7 @@ void listener_take_finished(void *arg, struct job *job)
 	pthread_mutex_lock(&listener->mutex);
 	*listener->finished_tail = job;
 	listener->finished_tail = &job->next;
+	listener->n_finished++;
 	unlock_and_wake(listener);
 }
 
@@ -60,12 +61,13 @@ void listener_hold_finished(void *arg, bool held)
 	unlock_and_wake(listener);
 }
 
-bool listener_may_sleep(struct listener *listener)
+bool listener_may_sleep(struct listener *listener, size_t wake_at)
 {
 	bool may;
 
 	pthread_mutex_lock(&listener->mutex);
-	may = listener->sleeping = !listener->finished_head;
+	listener->wake_at = wake_at;
+	may = listener->sleeping = listener->n_finished < wake_at;
 	pthread_mutex_unlock(&listener->mutex);
 	return may;
 }
@@ -110,6 +112,7 @@ static struct job *take_list(struct listener *listener)
 	pthread_mutex_lock(&listener->mutex);
 	list = listener->finished_head;
 	listener->finished_head = NULL;
+	listener->n_finished = 0;
 	listener->sleeping = false;
 	listener->finished_tail = &listener->finished_head;
 	pthread_mutex_unlock(&listener->mutex);

@@ -86,7 +86,7 @@ local function bucket(score)
 end
 
 local function is_overdue(request)
-	return patience_ms > 0 and now_us - request.created_us > patience_ms * 1000
+	return now_us - request.created_us > patience_ms * 1000
 end
 
 local function remove_entry(id, request_mode, score)
@@ -157,8 +157,8 @@ local function fits(a, b)
 	return gap <= a.score * percent_of(a) or gap <= b.score * percent_of(b)
 end
 
--- The longest waiting request, past its patience, that fits. Where patience is off, a request between two crowded scores may see
--- nearer ones served ahead of it until it expires.
+-- The longest waiting request, past its patience, that fits. Without it a request between two crowded scores could see nearer
+-- ones served ahead of it for ever.
 local function find_overdue(me)
 	local key = 'arena:overdue:' .. mode
 	local low, high = range(me.score, widen_cap, widen_cap)
@@ -215,7 +215,7 @@ end
 
 -- The request to match me with, or nil. Entries without a living request behind them are removed on the way.
 local function find(me)
-	local overdue = patience_ms > 0 and find_overdue(me)
+	local overdue = find_overdue(me)
 	if overdue then
 		return overdue
 	end
@@ -334,7 +334,7 @@ function operations.match()
 			request.traceparent = ARGV[12] ~= '' and ARGV[12] or request.traceparent
 			return {'matched', ARGV[11], claim(request, other, ARGV[11])}
 		end
-		if is_overdue(request) then
+		if now_us - request.created_us > patience_ms * 1000 then
 			call('ZADD', 'arena:overdue:' .. mode, request.score, char)
 		end
 		return {'waiting'}

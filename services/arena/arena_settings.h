@@ -24,7 +24,7 @@ struct arena_settings {
 	int64_t request_ttl_ms;
 	int64_t battle_ttl_ms;
 	int64_t timeout_ttl_ms;
-	int64_t patience_ms; /* 0: off */
+	int64_t patience_ms;
 	int64_t sweep_interval_ms;
 	int64_t announce_lease_ms;
 };

@@ -59,17 +59,6 @@ def test_the_nearest_is_taken(worker, arena):
     assert arena.check(low)["status"] == "waiting"
 
 
-def test_the_nearest_is_taken_however_long_another_waits(worker, arena):
-    """By default nobody's patience ends."""
-    low, high, hero = arena.characters([90, 110, 105])
-    arena.join(low)
-    arena.redis.hincrby(f"arena:request:{low}", "created_us", -60_000_000)
-    time.sleep(1)  # as a sweep would find it
-    arena.join(high)
-    arena.join(hero)
-    assert arena.check(hero)["opponent_id"] == high
-
-
 def test_the_longest_waiting_of_two_equally_near_is_taken(worker, arena):
     for gears in ([100, 120], [120, 100]):
         first, second, hero = arena.characters([*gears, 110])

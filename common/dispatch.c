@@ -103,7 +103,6 @@ static bool read_args(struct call *call, const cJSON *json)
 	if (schema_read(schema, json, args, &call->scratch, &problems)) {
 		for (size_t i = 0; i < problems.n && i < PROBLEMS_MAX; i++)
 			refuse_field(call, problems.items[i].field, "%s", problems.items[i].problem);
-		call->stage = STAGE_VALIDATE;
 		return false;
 	}
 	call->args = args;

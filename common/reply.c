@@ -60,6 +60,7 @@ enum outcome refuse_field(struct call *call, const char *field, const char *form
 	va_end(args);
 	if (reply->n_fields == 0) {
 		refuse(call, CODE_INVALID_PAYLOAD, "%s %s", field, problem);
+		call->stage = STAGE_VALIDATE;
 		reply->fields = scratch_array(&call->scratch, PROBLEMS_MAX, sizeof(*reply->fields));
 	}
 	if (reply->n_fields < PROBLEMS_MAX)

@@ -114,6 +114,9 @@ def test_unknown_mode_is_named(worker, arena, amqp, command):
     reply = amqp.call(f"arena.{command}", {"char_id": arena.character(), "mode": "3v3"})
     assert reply.code == "invalid_payload"
     assert "3v3" in reply.fields["mode"]
+    amqp.send_and_wait(f"arena.{command}", {"char_id": 1, "mode": "3v3"})
+    dead = amqp.dead("arena")
+    assert (dead.headers["g-code"], dead.headers["g-stage"]) == ("invalid_payload", "validate")
 
 
 def test_modes_are_a_setting(fleet, arena, amqp):

@@ -547,7 +547,7 @@ def test_a_bad_field_is_named_by_its_path(worker, combat, path, value):
     assert reply.code == "invalid_payload"
     assert path in reply.fields
     dead = combat.amqp.dead("combat-settlement")
-    assert dead.headers["g-code"] == "invalid_payload"
+    assert (dead.headers["g-code"], dead.headers["g-stage"]) == ("invalid_payload", "validate")
     assert combat.status(good["session_id"]) is None
 
 

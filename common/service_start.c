@@ -6,8 +6,8 @@
 #include "log.h"
 #include "naming.h"
 #include "request_queue.h"
+#include "schema_version.h"
 #include "service_internal.h"
-#include "version.h"
 #include "worker.h"
 
 #define CONNECT_LIMIT_MS 5000
@@ -76,28 +76,6 @@ static int check_topology(const struct service *service, struct bus *bus, struct
 	return 0;
 }
 
-static int check_schema(struct pg *pg, struct error *err)
-{
-	static const struct pg_statement newest = { "schema_version",
-		"SELECT coalesce(max(number), 0)::int8 FROM schema_migrations" };
-	CLEANUP(pg_rows_release) struct pg_rows rows = { 0 };
-	struct error why;
-
-	if (pg_query(pg, &newest, NULL, &rows, &why)) {
-		if (strcmp(why.sqlstate, "42P01") == 0)
-			return error_set(err, CODE_NOT_FOUND,
-				"the database has no tables of ours: run \"garrisonctl migrate\" first");
-		if (err)
-			*err = why;
-		return -1;
-	}
-	if (pg_int(&rows, 0, 0) < GARRISON_SCHEMA_VERSION)
-		return error_set(err, CODE_NOT_FOUND,
-			"the database is at migration %lld, this program needs %d: run \"garrisonctl migrate\" first",
-			(long long)pg_int(&rows, 0, 0), GARRISON_SCHEMA_VERSION);
-	return 0;
-}
-
 static void warn_of_eviction(struct kv *kv)
 {
 	CLEANUP(kv_answers_release) struct kv_answers answers = { 0 };
@@ -132,7 +110,7 @@ static int try_servers(const struct service *service, struct bus *bus, struct pg
 
 	if (pg) {
 		pg_set_deadline(pg, deadline_ms);
-		if (check_schema(pg, err))
+		if (schema_version_check(pg, err))
 			return -1;
 	}
 	if (kv) {

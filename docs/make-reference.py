@@ -186,7 +186,7 @@ def default_of(service, name):
 def garrisonctl_page(ctl):
     page = "# garrisonctl\n\n" + NOTE + f"{ctl['summary']}.\n\n"
     page += "Every verb has `--help` and `--json`. Exit codes: 0 done, 1 failed, 64 wrong usage, 69 a server or service is out of\n"
-    page += "reach, 70 internal fault. Settings: [settings.md](settings.md#garrisonctl).\n"
+    page += "reach or not prepared, 70 internal fault. Settings: [settings.md](settings.md#garrisonctl).\n"
     for verb in ctl["verbs"]:
         page += f"\n## {' '.join(part for part in ('garrisonctl', verb['name'], verb['arguments']) if part)}\n\n{verb['help']}.\n"
         if verb["options"]:

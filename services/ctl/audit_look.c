@@ -25,7 +25,7 @@ int audit_open(struct audit_sources *sources, struct invocation *in, struct erro
 	if (!sources->kv)
 		return -1;
 	sources->pg = stores_database(QUERY_LIMIT_MS);
-	return stores_wait_for_database(sources->pg, QUERY_LIMIT_MS, err);
+	return stores_wait_for_tables(sources->pg, QUERY_LIMIT_MS, err);
 }
 
 void audit_close(struct audit_sources *sources)

@@ -6,10 +6,23 @@
 
 #include "clock.h"
 #include "ctl.h"
+#include "naming.h"
 
 #define CONNECT_TIMEOUT_MS 5000
 #define RETRY_MS 500
 #define KEEP_ALIVE_MS 2000
+
+/* What is published to an exchange that is missing costs the channel. */
+static int check_exchange(struct bus *bus, struct error *err)
+{
+	if (bus_check_exchange(bus, EXCHANGE_COMMANDS, err) == 0)
+		return 0;
+	if (err->code == CODE_NOT_FOUND)
+		error_set(err, CODE_UNAVAILABLE,
+			"there is no exchange %s: is the topology applied? (garrisonctl topology apply)",
+			EXCHANGE_COMMANDS);
+	return -1;
+}
 
 struct bus *broker_connect(bool confirms, struct error *err)
 {
@@ -27,6 +40,10 @@ struct bus *broker_connect(bool confirms, struct error *err)
 			return NULL;
 		}
 		clock_sleep_ms(RETRY_MS);
+	}
+	if (confirms && check_exchange(bus, err)) {
+		bus_free(bus);
+		return NULL;
 	}
 	return bus;
 }

@@ -5,7 +5,7 @@
 #include "bus.h"
 
 /*
- * A connection by AMQP_URL, tried again until STARTUP_TIMEOUT has passed. The caller frees. NULL: unavailable, forbidden, or
+ * A connection by AMQP_URL, tried again until STARTUP_TIMEOUT has passed; with confirms, one to publish commands by. The caller frees. NULL: unavailable, forbidden, or
  * invalid_payload for a bad URL.
  */
 struct bus *broker_connect(bool confirms, struct error *err);

@@ -71,7 +71,7 @@ int dead_open(struct dead_scan *scan, const struct invocation *in, struct error 
 	if (count_messages(scan, err) == 0)
 		return 0;
 	if (err->code == CODE_NOT_FOUND)
-		error_set(err, CODE_NOT_FOUND,
+		error_set(err, CODE_UNAVAILABLE,
 			"there is no queue %s: is the topology applied? (garrisonctl topology apply)", scan->queue);
 	dead_close(scan);
 	return -1;

@@ -80,8 +80,8 @@ void ctl_print_help(const struct verb *verb, const struct verb *verbs, size_t n_
 	printf("garrisonctl VERB [arguments] [options] [NAME=value ...]\n"
 	       "Look after a fleet: its topology and schema, its queues, its dead letters. Each verb has --help and "
 	       "--json.\n"
-	       "Exit codes: 0 done, 1 failed, 64 wrong usage, 69 a server or service is out of reach, 70 internal "
-	       "fault.\n\n");
+	       "Exit codes: 0 done, 1 failed, 64 wrong usage, 69 a server or service is out of reach or not "
+	       "prepared, 70 internal fault.\n\n");
 	for (size_t i = 0; i < n_verbs; i++)
 		if (all || begins_with(&verbs[i], word))
 			print_verb_line(&verbs[i]);

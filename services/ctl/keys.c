@@ -71,7 +71,7 @@ int keys_list_run(struct invocation *in, struct error *err)
 	CLEANUP(pg_rows_release) struct pg_rows rows = { 0 };
 	CLEANUP(pg_drop) struct pg *pg = stores_database(DATABASE_TIMEOUT_MS);
 
-	if (stores_wait_for_database(pg, DATABASE_TIMEOUT_MS, err) || pg_query(pg, &list, NULL, &rows, err))
+	if (stores_wait_for_tables(pg, DATABASE_TIMEOUT_MS, err) || pg_query(pg, &list, NULL, &rows, err))
 		return ctl_failed(err);
 	if (in->json)
 		list_json(&rows);
@@ -136,7 +136,7 @@ int keys_rotate_run(struct invocation *in, struct error *err)
 
 	if (sodium_init() < 0)
 		return CTL_INTERNAL;
-	if (stores_wait_for_database(pg, DATABASE_TIMEOUT_MS, err) || count_keys(pg, &n, err))
+	if (stores_wait_for_tables(pg, DATABASE_TIMEOUT_MS, err) || count_keys(pg, &n, err))
 		return ctl_failed(err);
 	if (n >= KEYS_MAX) {
 		error_set(err, CODE_CONFLICT, "%lld keys are in use: wait until some have retired", (long long)n);

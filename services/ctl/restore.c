@@ -227,7 +227,7 @@ int restore_run(struct invocation *in, struct error *err)
 	}
 	CLEANUP(pg_drop) struct pg *pg = stores_database(DATABASE_TIMEOUT_MS);
 
-	if (stores_wait_for_database(pg, DATABASE_TIMEOUT_MS, err))
+	if (stores_wait_for_tables(pg, DATABASE_TIMEOUT_MS, err))
 		return ctl_failed(err);
 	CLEANUP(bus_drop) struct bus *bus = broker_connect(true, err);
 

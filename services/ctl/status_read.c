@@ -3,6 +3,7 @@
 
 #include "clock.h"
 #include "status.h"
+#include "stores.h"
 #include "topology/topology.h"
 
 #define SCRATCH_MAX ((size_t)256 << 20)
@@ -101,7 +102,7 @@ static void read_database(struct pg *pg, struct status *status)
 
 	pg_add_int8(&params, STATUS_DUE_MAX);
 	pg_set_deadline(pg, clock_ms() + STORE_LIMIT_MS);
-	if (pg_query(pg, &look, &params, &rows, &status->database))
+	if (stores_check_tables(pg, &status->database) || pg_query(pg, &look, &params, &rows, &status->database))
 		return;
 	status->sessions = pg_int(&rows, 0, 0);
 	status->due_sessions = pg_int(&rows, 0, 1);

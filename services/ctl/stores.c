@@ -2,6 +2,7 @@
 
 #include "clock.h"
 #include "ctl.h"
+#include "schema_version.h"
 
 #define ANSWER_TIMEOUT_MS 10000
 #define RETRY_MS 500
@@ -31,6 +32,20 @@ int stores_wait_for_database(struct pg *pg, int64_t limit_ms, struct error *err)
 	}
 	pg_set_deadline(pg, clock_ms() + limit_ms);
 	return 0;
+}
+
+int stores_check_tables(struct pg *pg, struct error *err)
+{
+	if (schema_version_check(pg, err) == 0)
+		return 0;
+	if (err->code == CODE_NOT_FOUND)
+		err->code = CODE_UNAVAILABLE;
+	return -1;
+}
+
+int stores_wait_for_tables(struct pg *pg, int64_t limit_ms, struct error *err)
+{
+	return stores_wait_for_database(pg, limit_ms, err) || stores_check_tables(pg, err) ? -1 : 0;
 }
 
 struct kv *stores_cache(struct error *err)

@@ -47,6 +47,18 @@ def test_several_at_once(empty):
     assert sorted(len(r) for r in results) == [0] * 7 + [NUMBERS]
 
 
+@pytest.mark.parametrize("words", [["status"], ["audit"], ["restore", "--all"], ["keys", "list"]])
+def test_what_needs_the_tables_names_the_command_that_makes_them(empty, stack, words):
+    on_empty = {"AMQP_URL": stack.amqp_url, "DATABASE_URL": empty.database_url}
+    told = stack.ctl(*words, check=False, **on_empty)
+    assert told.returncode == 69 and 'run "garrisonctl migrate" first' in told.stderr, told
+    assert len(told.stderr.splitlines()) == 1
+    stack.ctl("migrate", **on_empty)
+    rows(empty, "DELETE FROM schema_migrations WHERE number = (SELECT max(number) FROM schema_migrations) RETURNING 1")
+    told = stack.ctl(*words, check=False, **on_empty)
+    assert told.returncode == 69 and 'run "garrisonctl migrate" first' in told.stderr, told
+
+
 def test_the_checksum_is_the_files_sha256(empty):
     empty.ctl("migrate")
     for name, checksum in rows(empty, "SELECT name, checksum FROM schema_migrations"):

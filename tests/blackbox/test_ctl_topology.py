@@ -81,6 +81,21 @@ def test_check_names_everything_on_an_empty_broker(own):
     assert {problem for _, _, problem in found} == {"is missing"}
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["publish", "arena.get_gear_score", '{"char_id": 1}'],
+        ["call", "arena.get_gear_score", '{"char_id": 1}'],
+        ["dead", "list", "arena"],
+        ["dead", "redrive", "arena"],
+    ],
+)
+def test_what_needs_the_topology_names_the_command_that_applies_it(own, words):
+    told = own.ctl(*words, check=False)
+    assert (told.returncode, told.stdout) == (69, "")
+    assert "garrisonctl topology apply" in told.stderr and len(told.stderr.splitlines()) == 1
+
+
 def test_check_names_each_difference_and_apply_what_it_can(own):
     own.ctl("topology", "apply")
     management, vhost = own.management, own.management.vhost

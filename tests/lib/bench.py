@@ -115,6 +115,15 @@ def pgbench(stack, script, *words, options=""):
     return float(re.search(r"^tps = ([\d.]+)", done.stdout, re.M)[1])
 
 
+def pgbench_latencies_ms(stack, script, rate, *words):
+    """From the moment when each transaction of a script was due, rate a second, to its end: sorted."""
+    with tempfile.TemporaryDirectory(prefix="garrison-pgbench-") as folder:
+        pgbench(stack, script, "-R", rate, "-l", f"--log-prefix={folder}/log", *words)
+        # client, number, microseconds from when it was due, …
+        lines = [line.split() for log in Path(folder).iterdir() for line in log.read_text().splitlines()]
+    return sorted(int(line[2]) / 1000 for line in lines)
+
+
 def redis_benchmark(stack, *words):
     """Commands a second."""
     words = ["redis-benchmark", "-u", stack.redis_url, "--csv", *map(str, words)]

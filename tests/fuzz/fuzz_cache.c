@@ -168,6 +168,7 @@ static void read_tombstone(struct kv *kv, struct source *source, struct scratch 
 	(void)kv;
 	if (seed % 4) {
 		random_json(&made, &fight_summary_schema, &seed);
+		taken_more(made.len);
 		text = text_str(&made);
 		len = made.len;
 	}

@@ -35,6 +35,9 @@ char *source_text(struct source *source, size_t max, struct scratch *scratch, si
 uint64_t random_next(uint64_t *state);
 unsigned random_below(uint64_t *state, unsigned below);
 
+/* For a target that makes a larger document out of its input: so many bytes more were taken. */
+void taken_more(size_t size);
+
 /* Takes one input and stops the run when that needed more than 10 ms of processor time for each KiB begun. */
 void take_timed(const uint8_t *data, size_t size);
 

@@ -247,7 +247,7 @@ static void wait_for_work(struct listener *listener, int timeout_ms)
 	uint64_t woken;
 
 	log_flush();
-	/* Of what the broker may send ahead a part is enough to be told of: it never waits for acks. */
+	/* Acked by eighths of what it may send ahead, the broker never waits. */
 	if (!listener_may_sleep(listener, streaming ? (size_t)prefetch(listener) / 8 : 1))
 		return;
 	poll(fds, reading ? 2 : 1, streaming ? STREAM_MS : timeout_ms);

@@ -38,7 +38,6 @@ struct listener {
 	size_t n_finished, wake_at; /* so many finished wake the thread */
 	bool sleeping;		    /* it sees nothing new before it is woken */
 	bool drain, drained, stop;
-	int64_t stop_deadline_ms;
 
 	/* The thread's own. */
 	char queue[BROKER_NAME_MAX], rpc_queue[BROKER_NAME_MAX];

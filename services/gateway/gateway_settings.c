@@ -42,7 +42,7 @@ static const struct field fields[] = {
 		.preset = "67108864", .help = "bytes of request bodies held at one time; more are answered 503"),
 	FIELD(struct gateway_settings, max_header, .as = "GATEWAY_MAX_HEADER", .min = 4096, .max = 1 << 20,
 		.preset = "16384",
-		.help = "bytes of a request's first line and headers, a little less for the server's own use"),
+		.help = "bytes of a request's first line and headers; a connection takes twice as much memory"),
 	FIELD(struct gateway_settings, header_timeout_ms, .as = "GATEWAY_HEADER_TIMEOUT", .unit = UNIT_MS, .min = 100,
 		.max = HOUR_MS, .preset = "10s",
 		.help = "from the connection to the end of the first request's headers"),

@@ -19,6 +19,8 @@
 #include "request.h"
 
 #define SERVER_THREADS 2
+/* Room for headers that are refused in words, too; libmicrohttpd's own refusals are pages of HTML. */
+#define ROOM_PER_HEADER_BYTE 2
 #define SWEEP_EVERY_MS 100
 #define DRAIN_POLL_MS 2
 #define LAST_ANSWERS_MS 500
@@ -168,10 +170,11 @@ static struct MHD_Daemon *start_daemon(const struct addrinfo *at)
 	return MHD_start_daemon(flags, 0, admit, NULL, handle, NULL, MHD_OPTION_SOCK_ADDR, at->ai_addr,
 		MHD_OPTION_THREAD_POOL_SIZE, threads > 1 ? threads : 0, MHD_OPTION_CONNECTION_LIMIT,
 		(unsigned)gateway_settings.max_connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-		(size_t)gateway_settings.max_header, MHD_OPTION_CONNECTION_TIMEOUT, idle_limit_s + 1,
-		MHD_OPTION_LISTEN_BACKLOG_SIZE, (unsigned)LISTEN_BACKLOG, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-		MHD_OPTION_NOTIFY_CONNECTION, connection_changed, NULL, MHD_OPTION_NOTIFY_COMPLETED, completed, NULL,
-		MHD_OPTION_URI_LOG_CALLBACK, target_came, NULL, MHD_OPTION_END);
+		ROOM_PER_HEADER_BYTE * (size_t)gateway_settings.max_header, MHD_OPTION_CONNECTION_TIMEOUT,
+		idle_limit_s + 1, MHD_OPTION_LISTEN_BACKLOG_SIZE, (unsigned)LISTEN_BACKLOG,
+		MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_CONNECTION, connection_changed, NULL,
+		MHD_OPTION_NOTIFY_COMPLETED, completed, NULL, MHD_OPTION_URI_LOG_CALLBACK, target_came, NULL,
+		MHD_OPTION_END);
 }
 
 static int start(struct error *err)

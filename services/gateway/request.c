@@ -63,6 +63,18 @@ static int read_headers(struct exchange *exchange, const char *version, struct e
 	return 0;
 }
 
+/* What is longer than the server's own room, twice as much, it refuses itself and in its own words. */
+static unsigned too_long(const struct exchange *exchange)
+{
+	size_t line = strlen(exchange->method) + strlen(exchange->target_text) + sizeof("  HTTP/1.1\r\n\r\n") - 1;
+
+	if (line > (size_t)gateway_settings.max_header)
+		return MHD_HTTP_URI_TOO_LONG;
+	return line + exchange->headers.bytes > (size_t)gateway_settings.max_header
+		       ? MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE
+		       : 0;
+}
+
 /* ---- which command ---- */
 
 static int find_route(struct exchange *exchange, struct error *err)
@@ -157,6 +169,7 @@ static void refuse_too_large(struct exchange *exchange)
 bool request_begin(struct exchange *exchange, const char *method, const char *version)
 {
 	struct error err;
+	unsigned status;
 
 	snprintf(exchange->method, sizeof(exchange->method), "%s", method);
 	exchange->began_us = clock_us();
@@ -168,6 +181,11 @@ bool request_begin(struct exchange *exchange, const char *method, const char *ve
 		return false;
 	}
 	trace_continue(exchange->headers.traceparent, exchange->traceparent);
+	status = too_long(exchange);
+	if (status) {
+		refuse_with(exchange, status, CODE_WORD_BAD_REQUEST, "the first line and the headers are too long");
+		return false;
+	}
 	if (find_route(exchange, &err) || check_caller(exchange, &err) || find_command(exchange, &err))
 		refuse_by(exchange, &err);
 	if (exchange->headers.content_length > (int64_t)exchange->body_max)

@@ -7,6 +7,7 @@
 #include "utf8.h"
 
 #define LENGTH_DIGITS_MAX 15
+#define BETWEEN_LEN (sizeof(": \r\n") - 1)
 
 void request_headers_init(struct request_headers *headers)
 {
@@ -84,6 +85,7 @@ static int take_key(struct request_headers *headers, const char *value, struct e
 int request_headers_add(struct request_headers *headers, const char *name, size_t name_len, const char *value,
 	size_t value_len, struct scratch *scratch, struct error *err)
 {
+	headers->bytes += name_len + value_len + BETWEEN_LEN;
 	if (!is_token(name, name_len))
 		return error_set(err, CODE_INVALID_PAYLOAD, "a header's name has a character that no name may have");
 	if (!is_value(value, value_len))

@@ -22,6 +22,7 @@ struct request_headers {
 	bool chunked;
 	bool expects_continue;
 	int64_t content_length; /* -1: none given */
+	size_t bytes;		/* of all lines, as usually written */
 	unsigned hosts, lengths, encodings;
 };
 

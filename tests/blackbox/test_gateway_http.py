@@ -162,6 +162,23 @@ def test_nonsense_gets_a_4xx_or_a_closed_connection(gateway, data):
     assert gateway.get("/healthz").status_code == 200
 
 
+def test_what_is_too_long_is_told_as_a_problem(gateway):
+    room = 16384
+    for path, headers, status in (
+        ("/healthz", {"X-Long": "x" * (room - 300)}, 200),
+        ("/healthz", {"X-Long": "x" * room}, 431),
+        ("/healthz", {f"X-{i}": "y" * 290 for i in range(60)}, 431),
+        ("/healthz?" + "x" * room, {}, 414),
+    ):
+        response = gateway.get(path, headers=headers)
+        if status == 200:
+            assert response.status_code == 200
+        else:
+            assert_problem(response, status, "bad_request")
+            assert response.headers["Connection"] == "close"
+    assert gateway.get("/healthz").status_code == 200
+
+
 def test_http_1_0_is_answered_and_closed(gateway):
     answer = gateway.raw(b"GET /healthz HTTP/1.0\r\n\r\n")
     assert status_of(answer) == 200 and answer.endswith(b'{"status":"ok"}')

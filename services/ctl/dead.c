@@ -6,6 +6,7 @@
 #include "broker.h"
 #include "clock.h"
 #include "json.h"
+#include "plain.h"
 #include "topology/topology.h"
 
 #define CLOSE_TIMEOUT_MS 10000
@@ -284,6 +285,10 @@ void dead_write(const struct dead_letter *letter, bool with_body, struct text *o
 
 void dead_print_line(const struct dead_letter *letter)
 {
-	printf("%s  %s  %s%s%s\n", letter->delivery.message_id ? letter->delivery.message_id : "(no message_id)",
-		letter->command, letter->code, letter->error ? ": " : "", letter->error ? letter->error : "");
+	CLEANUP(text_release) struct text out = { 0 };
+
+	text_printf(&out, "%s  %s  %s%s%s\n",
+		letter->delivery.message_id ? letter->delivery.message_id : "(no message_id)", letter->command,
+		letter->code, letter->error ? ": " : "", letter->error ? letter->error : "");
+	plain_print(&out);
 }

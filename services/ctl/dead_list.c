@@ -4,6 +4,7 @@
 
 #include "clock.h"
 #include "dead.h"
+#include "plain.h"
 #include "verbs.h"
 
 static const struct field option_fields[] = {
@@ -113,6 +114,8 @@ static void print_json(const char *service, const struct groups *groups)
 
 static void print_table(const char *service, const struct groups *groups)
 {
+	CLEANUP(text_release) struct text rows = { 0 };
+
 	if (groups->letters == 0) {
 		printf("no dead letters of %s match\n", service);
 		return;
@@ -121,9 +124,10 @@ static void print_table(const char *service, const struct groups *groups)
 	for (size_t i = 0; i < groups->n; i++) {
 		const struct group *group = &groups->items[i];
 
-		printf("%8lld  %-24s  %-16s  %-24s  %s\n", (long long)group->n, group->command, group->code,
+		text_printf(&rows, "%8lld  %-24s  %-16s  %-24s  %s\n", (long long)group->n, group->command, group->code,
 			group->last_at, group->error);
 	}
+	plain_print(&rows);
 	printf("%8lld  in all; garrisonctl dead show %s --code CODE shows them\n", (long long)groups->letters, service);
 }
 

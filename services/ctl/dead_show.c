@@ -1,6 +1,7 @@
 #include <stdio.h>
 
 #include "dead.h"
+#include "plain.h"
 #include "verbs.h"
 
 static const struct field option_fields[] = {
@@ -17,11 +18,17 @@ static const char *or_dash(const char *text)
 
 static void print_letter(const struct dead_letter *letter)
 {
-	printf("message_id   %s\nrouting key  %s\ncode         %s (stage %s, attempt %lld)\nerror        %s\n"
-	       "first, last  %s, %s\nworker       %s\nbody         %.*s\n\n",
+	CLEANUP(text_release) struct text out = { 0 };
+
+	text_printf(&out,
+		"message_id   %s\nrouting key  %s\ncode         %s (stage %s, attempt %lld)\nerror        %s\n"
+		"first, last  %s, %s\nworker       %s\nbody         ",
 		or_dash(letter->delivery.message_id), letter->routing_key, letter->code, or_dash(letter->stage),
 		(long long)letter->attempt, or_dash(letter->error), or_dash(letter->first_at), or_dash(letter->last_at),
-		or_dash(letter->worker), (int)letter->delivery.body_len, letter->delivery.body);
+		or_dash(letter->worker));
+	text_add(&out, letter->delivery.body, letter->delivery.body_len);
+	text_str_add(&out, "\n\n");
+	plain_print(&out);
 }
 
 int dead_show_run(struct invocation *in, struct error *err)

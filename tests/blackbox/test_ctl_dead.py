@@ -107,6 +107,18 @@ def test_show_gives_the_message_whole(dead, amqp):
     assert len(dead("show", "--limit", "1")["messages"]) == 1
 
 
+def test_a_terminal_is_sent_nothing_but_text(dead, amqp, stack):
+    bury(amqp, body='{"name": "Я"}'.encode())
+    bury(amqp, body=b"\xff\x1b]0;owned\x07\x00" + "\x7f\u009b2J\t!\n".encode())
+    bury(amqp, body={}, message_id="id\x1b[2J", headers={"g-error": "because\x1b[31m", "g-code": "odd\x07"})
+    shown = stack.ctl("dead", "show", "arena").stdout
+    bodies = [line.removeprefix("body").lstrip() for line in shown.splitlines() if line.startswith("body")]
+    assert bodies == ['{"name": "Я"}', r"\xff\x1b]0;owned\x07\x00\x7f\xc2\x9b2J" + "\t!", "{}"]
+    for words in (["show"], ["list"], ["redrive", "--dry-run"], ["purge", "--dry-run"]):
+        told = stack.ctl("dead", words[0], "arena", *words[1:]).stdout
+        assert told and all(c.isprintable() or c in "\t\n" for c in told), told
+
+
 def test_redrive_keeps_the_message_and_drops_the_notes(dead, amqp):
     bury(amqp, message_id="m1", correlation_id="c1", headers={"CC": ["arena.leave_queue"], "mine": "stays"})
     amqp.drain(LIVE)

@@ -11,6 +11,14 @@
 
 /* ---- JSON ---- */
 
+/* How long what is ready will take at the present rate: infinite when nothing leaves the queue. */
+static double queue_lag_s(const struct queue_status *queue)
+{
+	if (!queue->ready)
+		return 0;
+	return queue->out_rate > 0 ? (double)queue->ready / queue->out_rate : INFINITY;
+}
+
 static void write_queue(const char *name, const struct queue_status *queue, struct text *out)
 {
 	json_key(out, name);
@@ -22,6 +30,8 @@ static void write_queue(const char *name, const struct queue_status *queue, stru
 	json_number(out, queue->in_rate);
 	json_key(out, "out_per_s");
 	json_number(out, queue->out_rate);
+	json_key(out, "lag_s");
+	json_number(out, queue_lag_s(queue));
 	json_key_int(out, "undelivered", queue->undelivered);
 	json_close(out, '}');
 }
@@ -111,16 +121,16 @@ static void show_rate(struct text *out, int width, double rate)
 	show_cell(out, NULL, width, cell);
 }
 
-/* How long what is ready will take at the present rate. */
 static void show_lag(struct text *out, bool colour, int width, const struct queue_status *queue)
 {
+	double lag_s = queue_lag_s(queue);
 	char cell[24] = "-";
 
-	if (queue->ready && queue->out_rate > 0)
-		snprintf(cell, sizeof(cell), "%.0f s", (double)queue->ready / queue->out_rate);
-	else if (queue->ready)
+	if (!isfinite(lag_s))
 		snprintf(cell, sizeof(cell), "stuck");
-	show_cell(out, colour && queue->ready && queue->out_rate <= 0 ? YELLOW : NULL, width, cell);
+	else if (queue->ready)
+		snprintf(cell, sizeof(cell), "%.0f s", lag_s);
+	show_cell(out, colour && !isfinite(lag_s) ? YELLOW : NULL, width, cell);
 }
 
 static void show_service(const struct service_status *service, bool colour, struct text *out)

@@ -34,6 +34,7 @@ def test_queues_and_workers(stack, amqp):
         arena, tick = service(told, "arena"), service(told, "tick")
         assert (arena["workers"], arena["durable"]["ready"], arena["dead"]["ready"]) == (0, 3, 3)
         assert arena["retrying"]["ready"] == 3
+        assert arena["durable"]["lag_s"] is None and arena["requests"]["lag_s"] == 0, "stuck, and empty"
         assert (tick["workers"], tick["durable"]["ready"], tick["durable"]["in_flight"]) == (1, 0, 3)
         return True
 

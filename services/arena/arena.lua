@@ -258,7 +258,8 @@ local operations = {}
 
 -- join: gear score, time to live (ms), sender's message id or '', time of the first attempt (µs) or 0, a session known to be settled
 -- or '', the session id to use for a match, traceparent.
--- -> request … | newer (a later change stands) | busy MODE | match SESSION (not known to be settled)
+-- -> request … | newer (a later change stands) | busy MODE | match … SESSION (not known to be settled; … the request that led to
+-- it, where its join had no message id)
 function operations.join()
 	local score, ttl_ms, join_id, first_at_us = ARGV[10], tonumber(ARGV[11]), ARGV[12], tonumber(ARGV[13])
 	local request = load_request(char)
@@ -282,7 +283,9 @@ function operations.join()
 	end
 	if session and call('EXISTS', 'arena:battle:' .. session) == 1 then
 		if session ~= ARGV[14] and call('EXISTS', 'combat:result_cache:' .. session) == 0 then
-			return {'match', session}
+			local led = last_join_id == '' and h[5] and h[6] and h[7] and h[8]
+			return {'match', led and h[5] or '', led and h[6] or 0, led and h[7] or 0, led and h[8] or 0,
+				whole(now_us), session}
 		end
 		call('DEL', 'arena:battle:' .. session)
 	end

@@ -31,7 +31,7 @@ enum join_status {
 	JOIN_DONE,	 /* .request: the active one, or the one this message made before */
 	JOIN_SUPERSEDED, /* a retried join, and the character left, was matched or joined since its first attempt */
 	JOIN_BUSY,	 /* .reason: the other mode in which it has an active request */
-	JOIN_UNFINISHED, /* .reason: the session of its unfinished match */
+	JOIN_UNFINISHED, /* .reason: the session of its unfinished match; .request: what led to it, its mode "" where that join had a message id */
 	JOIN_NO_CHARACTER,
 	JOIN_FAILED /* .error */
 };

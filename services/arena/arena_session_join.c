@@ -50,9 +50,13 @@ static void read_answer(struct arena_session *session, const struct kv_answer *a
 		answer_request(session, answer, &join->request, NULL);
 	} else if (!strcmp(kind, "newer")) {
 		join->status = JOIN_SUPERSEDED;
-	} else if (!strcmp(kind, "busy") || !strcmp(kind, "match")) {
-		join->status = *kind == 'b' ? JOIN_BUSY : JOIN_UNFINISHED;
+	} else if (!strcmp(kind, "busy")) {
+		join->status = JOIN_BUSY;
 		join->reason = answer_word(session, answer, 1);
+	} else if (!strcmp(kind, "match")) {
+		join->status = JOIN_UNFINISHED;
+		answer_request(session, answer, &join->request, NULL);
+		join->reason = answer_word(session, answer, 6);
 	} else {
 		const char *text = kv_string(answer, NULL);
 

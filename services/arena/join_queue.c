@@ -1,6 +1,7 @@
 #include "join_queue.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "arena_session.h"
 #include "arena_settings.h"
@@ -28,6 +29,12 @@ static const struct field result_fields[] = {
 };
 const struct schema arena_join_queue_result = SCHEMA(struct joined, result_fields, .name = "join_queue result");
 
+/* A join without a message id that comes again may be the one that made the match, and its worker died before the ack. */
+static bool may_have_made_the_match(const struct call *call, const struct arena_join *join)
+{
+	return call->message->redelivered && !call->idempotency_key && !strcmp(join->request.mode, join->mode);
+}
+
 static void answer(struct call *call, const struct arena_join *join)
 {
 	switch (join->status) {
@@ -42,8 +49,11 @@ static void answer(struct call *call, const struct arena_join *join)
 			join->reason);
 		break;
 	case JOIN_UNFINISHED:
-		refuse(call, CODE_CONFLICT, "character %" PRId64 " has an unfinished match, session %s", join->char_id,
-			join->reason);
+		if (may_have_made_the_match(call, join))
+			reply_ok(call, &(struct joined){ join->gear_score, &join->request });
+		else
+			refuse(call, CODE_CONFLICT, "character %" PRId64 " has an unfinished match, session %s",
+				join->char_id, join->reason);
 		break;
 	case JOIN_NO_CHARACTER:
 		refuse(call, CODE_NOT_FOUND, "there is no character %" PRId64, join->char_id);
@@ -58,7 +68,8 @@ static void answer(struct call *call, const struct arena_join *join)
 
 /*
  * Safe to run again: while the request lives, a join answers it; afterwards the sender's message_id, kept with the ended request,
- * tells a repeat from a new join; and a retried join gives way to whatever the character did since its first attempt.
+ * tells a repeat from a new join; without one, a redelivery answers the request of the match in its way; and a retried join gives way
+ * to whatever the character did since its first attempt.
  */
 void arena_join_queue(struct batch *batch)
 {

@@ -267,6 +267,36 @@ def test_a_repeat_of_a_join_that_was_matched_answers_its_request(worker, arena):
     assert arena.join(b, message_id="join-c").code == "conflict"
 
 
+def delivered_again(arena, fleet, body, **properties):
+    """The reply to a join whose first worker died, as the broker delivers it to the next."""
+    fleet.stop()
+    correlation_id = arena.amqp.request("arena.join_queue", body, exchange="game.commands", **properties)
+    method = wait_for(lambda: arena.amqp.channel.basic_get("game.arena")[0], what="the join in the queue")
+    arena.amqp.channel.basic_nack(method.delivery_tag, requeue=True)
+    fleet.start("arena")
+    return arena.amqp.requests.wait(correlation_id, 10)
+
+
+def test_a_join_that_made_a_match_and_is_delivered_again_is_no_conflict(fleet, arena):
+    fleet.start("arena")
+    a, b = arena.characters([100, 110])
+    arena.join(a)
+    first = arena.join(b).result
+    body = {"char_id": b, "mode": "1v1"}
+    assert delivered_again(arena, fleet, body).result == first
+    assert arena.check(a)["opponent_id"] == b
+    assert delivered_again(arena, fleet, body, message_id="another join").code == "conflict"
+    assert delivered_again(arena, fleet, {"char_id": b, "mode": "ranked"}).code == "conflict"
+
+
+def test_a_join_delivered_again_joins_where_the_fight_was_settled(fleet, arena):
+    fleet.start("arena")
+    a, b, session = matched_pair(arena)
+    arena.settle(session, [a, b])
+    delivered_again(arena, fleet, {"char_id": b, "mode": "1v1"}).result
+    assert arena.check(b)["status"] == "waiting"
+
+
 # Patience -------------------------------------------------------------------------------------------------------------
 
 

@@ -51,10 +51,6 @@ static void lost(struct publisher *publisher, const struct error *err)
 	bus_close(publisher->bus, 0);
 	window_empty(&publisher->window, &publisher->waiting);
 	requests_fail_all(&publisher->requests, "the connection to the broker was lost");
-	while (publisher->replies.head) {
-		metric_add(&publisher_metrics[REPLIES_DROPPED], 1);
-		outgoing_end(outgoing_queue_take(&publisher->replies), false);
-	}
 }
 
 static int connect_once(struct publisher *publisher, struct error *err)
@@ -317,7 +313,8 @@ static void *publisher_main(void *arg)
 		}
 		take_inbox(publisher, &requests);
 		take_requests(publisher, requests);
-		drop_replies(publisher, 0);
+		/* Who asked may still be connected: the consumer's connection is another one, and up before this one at times. */
+		drop_replies(publisher, atomic_load(&publisher->stop_deadline_ms) ? 0 : REPLIES_HELD_MAX);
 		if (clock_ms() < connect_at_ms) {
 			wait_for_work(publisher, clock_left_ms(connect_at_ms));
 			continue;

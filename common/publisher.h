@@ -16,7 +16,7 @@ struct publisher;
 
 /* How a message to be published is treated. */
 enum promise {
-	PROMISE_NONE,	 /* replies: sent once, not mandatory, dropped when the connection is down */
+	PROMISE_NONE, /* replies: sent once, not mandatory; while the connection is down they wait, but not too many and not past a stop */
 	PROMISE_CONFIRM, /* kept, and published again after a reconnect or refusal, until the broker has confirmed it */
 	PROMISE_ONCE /* sent once: confirmed, or told at once that it was refused, returned or cut off (it may have arrived) */
 };

@@ -159,6 +159,30 @@ def test_what_outlasts_the_grace_goes_back_to_its_queue(clean, fleet, amqp):
     wait_for(lambda: amqp.depth("game.fixture") == 1)
 
 
+# Connections --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("exchange", ["game.rpc", "game.commands"])
+def test_an_answer_waits_for_the_publishers_connection(stack, clean, fleet, amqp, exchange):
+    """As at a start, when the consumer happens to be connected first."""
+    worker = fleet.start("fixture")
+    amqp.requests  # noqa: B018 # a channel of an open connection
+
+    def cut_off():
+        stack.management.close_publishers()
+        return any(log["event"] == "publisher_lost" for log in worker.logs)
+
+    stack.management.limit_connections(0)
+    try:
+        wait_for(cut_off, 20, interval=0.2)
+        asked = amqp.request("fixture.echo", {"text": "x"}, exchange=exchange)
+        worker.wait_for_log(command="echo", outcome="done")
+        worker.wait_for_log(event="publisher_connect_failed")
+    finally:
+        stack.management.limit_connections(None)
+    assert amqp.requests.wait(asked, 10).result == {"text": "x"}
+
+
 # Servers that go away -----------------------------------------------------------------------------------------------
 
 

@@ -50,6 +50,18 @@ class Management:
     def connections(self):
         return self.get(f"vhosts/{self.vhost}/connections")
 
+    def limit_connections(self, most):
+        """No more of them in this vhost than that; those that are open stay. None: as many as may be."""
+        path = f"vhost-limits/{self.vhost}/max-connections"
+        self.delete(path) if most is None else self.put(path, {"value": most})
+
+    def close_publishers(self):
+        """Cut off the workers' connections that publish, and not those that consume, as far as the API knows of them yet."""
+        ours = {c["name"] for c in self.connections() if c.get("client_properties", {}).get("product") == "Garrison"}
+        channels = self.get(f"vhosts/{self.vhost}/channels")
+        for name in ours & {c["connection_details"]["name"] for c in channels if c.get("confirm")}:
+            self._close(name)
+
     def close_connections(self, at_least=1):
         """Cut every client of this vhost off, as an operator would. Waits until the API knows so many of them."""
 
@@ -58,8 +70,11 @@ class Management:
             return connections if len(connections) >= at_least else None
 
         for connection in wait_for(known, timeout=20, what=f"{at_least} connections in the management API"):
-            try:
-                self.delete("connections/" + quote(connection["name"], safe=""))
-            except requests.HTTPError as error:
-                if error.response.status_code != 404:  # gone by itself meanwhile
-                    raise
+            self._close(connection["name"])
+
+    def _close(self, connection):
+        try:
+            self.delete("connections/" + quote(connection, safe=""))
+        except requests.HTTPError as error:
+            if error.response.status_code != 404:  # gone by itself meanwhile
+                raise

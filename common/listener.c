@@ -22,8 +22,6 @@
 #define PROBE_POLL_MS 50
 #define DRAIN_POLL_MS 10
 #define ACK_EVERY 64
-/* So long after a delivery the next one is awaited, and acks wait for it. */
-#define STREAM_MS 2
 #define PREFETCH_PER_THREAD 32
 #define PREFETCH_MAX 4096
 /* Bodies and their structs held at a time; with a larger one the socket is left unread and the broker waits. */
@@ -45,9 +43,9 @@ static size_t largest_batch(const struct service *service)
  * What the threads can hold and more, so that the next messages are here when the last ones end. Beyond a few, more would only take
  * memory: the broker sends faster than anybody handles.
  */
-static int prefetch(const struct listener *listener)
+static int prefetch(const struct service *service)
 {
-	size_t batch = largest_batch(listener->service);
+	size_t batch = largest_batch(service);
 	size_t ahead = batch > PREFETCH_PER_THREAD ? PREFETCH_PER_THREAD + batch / 4 : batch;
 	size_t wanted = (size_t)common_settings.max_concurrent_tasks * (batch + ahead);
 
@@ -78,7 +76,7 @@ static void drop_unbegun(struct listener *listener)
 
 static int consume_requests(struct listener *listener, struct error *err)
 {
-	int failed = bus_consume(listener->bus, BUS_MAIN, listener->rpc_queue, TAG_RPC, prefetch(listener), false, err);
+	int failed = bus_consume(listener->bus, BUS_MAIN, listener->rpc_queue, TAG_RPC, listener->prefetch, false, err);
 
 	if (!failed || err->code != CODE_NOT_FOUND || !request_queue_is_transient(common_settings.amqp_url))
 		return failed;
@@ -86,7 +84,7 @@ static int consume_requests(struct listener *listener, struct error *err)
 		return -1;
 	log_line(LOG_WARN, "requests_declared", "%s was gone, with its node of the cluster: declared anew",
 		listener->rpc_queue);
-	return bus_consume(listener->bus, BUS_MAIN, listener->rpc_queue, TAG_RPC, prefetch(listener), false, err);
+	return bus_consume(listener->bus, BUS_MAIN, listener->rpc_queue, TAG_RPC, listener->prefetch, false, err);
 }
 
 static int begin_consuming(struct listener *listener, struct error *err)
@@ -97,7 +95,7 @@ static int begin_consuming(struct listener *listener, struct error *err)
 		listener->rpc_on = true;
 	}
 	if (listener->durable_wanted && !listener->durable_on) {
-		if (bus_consume(listener->bus, BUS_MAIN, listener->queue, TAG_DURABLE, prefetch(listener), false, err))
+		if (bus_consume(listener->bus, BUS_MAIN, listener->queue, TAG_DURABLE, listener->prefetch, false, err))
 			return -1;
 		listener->durable_on = true;
 	}
@@ -119,7 +117,7 @@ static int connect_once(struct listener *listener, struct error *err)
 	}
 	metric_add(&listener_metrics[LISTENER_CONNECTS], 1);
 	atomic_store(&listener->up, true);
-	log_line(LOG_INFO, "consumer_connected", "%s, prefetch %d", bus_host(listener->bus), prefetch(listener));
+	log_line(LOG_INFO, "consumer_connected", "%s, prefetch %d", bus_host(listener->bus), listener->prefetch);
 	return 0;
 }
 
@@ -232,25 +230,17 @@ static int read_deliveries(struct listener *listener, struct error *err)
 
 /* ---- the thread ---- */
 
-/* The next message will wake the thread soon enough to ack what is finished by then, and one waking serves for both. */
-static bool messages_stream_in(struct listener *listener)
-{
-	return listener->in_flight && clock_ms() - atomic_load(&listener->last_delivery_ms) < STREAM_MS;
-}
-
 static void wait_for_work(struct listener *listener, int timeout_ms)
 {
 	struct pollfd fds[2] = { { .fd = listener->wake_fd, .events = POLLIN },
 		{ .fd = bus_fd(listener->bus), .events = POLLIN } };
 	bool reading = bus_is_open(listener->bus) && listener->held < HELD_MAX;
-	bool streaming = reading && messages_stream_in(listener);
 	uint64_t woken;
 
 	log_flush();
-	/* Acked by eighths of what it may send ahead, the broker never waits. */
-	if (!listener_may_sleep(listener, streaming ? (size_t)prefetch(listener) / 8 : 1))
+	if (!listener_may_sleep(listener, reading, &timeout_ms))
 		return;
-	poll(fds, reading ? 2 : 1, streaming ? STREAM_MS : timeout_ms);
+	poll(fds, reading ? 2 : 1, timeout_ms);
 	if (fds[0].revents && read(listener->wake_fd, &woken, sizeof(woken)) < 0)
 		return;
 }
@@ -399,6 +389,7 @@ void listener_count(void)
 void listener_start(struct listener *listener, struct workers *workers)
 {
 	listener->workers = workers;
+	listener->prefetch = prefetch(listener->service);
 	bus_start_thread(&listener->thread, listener_main, listener);
 	listener->started = true;
 }

@@ -41,6 +41,7 @@ struct listener {
 
 	/* The thread's own. */
 	char queue[BROKER_NAME_MAX], rpc_queue[BROKER_NAME_MAX];
+	int prefetch;
 	uint64_t epoch;
 	bool durable_wanted, durable_on, rpc_on, cancelling;
 	struct unacked unacked;
@@ -52,8 +53,11 @@ struct listener {
 void listener_take_finished(void *listener, struct job *job);
 /* What this thread finishes from now on wakes nobody until it lets go. Any thread. */
 void listener_hold_finished(void *listener, bool held);
-/* Says that the listener's thread is about to sleep until so many are finished: false when they are already. Its own thread. */
-bool listener_may_sleep(struct listener *listener, size_t wake_at);
+/*
+ * Says that the listener's thread is about to sleep: false when it must not, for something was finished. Where deliveries, which it reads,
+ * stream in, *timeout_ms becomes shorter, and until then only many finished jobs wake it. Its own thread.
+ */
+bool listener_may_sleep(struct listener *listener, bool reads, int *timeout_ms);
 /* Wakes the listener's thread. Any thread. */
 void listener_wake(struct listener *listener);
 /* Tells the broker what has been finished; -1 when the connection is gone. The listener's thread. */

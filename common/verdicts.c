@@ -5,6 +5,9 @@
 #include "crash.h"
 #include "listener_internal.h"
 
+/* So long after a delivery the next one is awaited, and acks wait for it. */
+#define STREAM_MS 2
+
 struct metric listener_metrics[] = {
 	{ "deliveries_total", "Messages taken from the broker", METRIC_COUNTER, 0, 0 },
 	{ "consumer_connects_total", "Connections made by the consumer", METRIC_COUNTER, 0, 0 },
@@ -61,13 +64,22 @@ void listener_hold_finished(void *arg, bool held)
 	unlock_and_wake(listener);
 }
 
-bool listener_may_sleep(struct listener *listener, size_t wake_at)
+/* The next message will wake the thread soon enough to ack what is finished by then, and one waking serves for both. */
+static bool messages_stream_in(struct listener *listener)
 {
-	bool may;
+	return listener->in_flight && clock_ms() - atomic_load(&listener->last_delivery_ms) < STREAM_MS;
+}
 
+bool listener_may_sleep(struct listener *listener, bool reads, int *timeout_ms)
+{
+	bool streaming = reads && messages_stream_in(listener), may;
+
+	if (streaming)
+		*timeout_ms = STREAM_MS;
 	pthread_mutex_lock(&listener->mutex);
-	listener->wake_at = wake_at;
-	may = listener->sleeping = listener->n_finished < wake_at;
+	/* Acked by eighths of what it may send ahead, the broker never waits. */
+	listener->wake_at = streaming ? (size_t)listener->prefetch / 8 : 1;
+	may = listener->sleeping = listener->n_finished < listener->wake_at;
 	pthread_mutex_unlock(&listener->mutex);
 	return may;
 }

@@ -212,8 +212,8 @@ static char *session_of(const char *json)
 static amqp_connection_state_t open_events(const char *url, const char *key)
 {
 	amqp_connection_state_t connection = open_connection(url);
-	amqp_queue_declare_ok_t *queue =
-		amqp_queue_declare(connection, 1, amqp_empty_bytes, 0, 0, 1, 1, amqp_empty_table);
+	amqp_queue_declare_ok_t *queue = amqp_queue_declare(
+		connection, 1, amqp_empty_bytes, 0, 0, 1, 1, amqp_empty_table);
 
 	must(queue != NULL, "queue");
 	amqp_queue_bind(connection, 1, queue->queue, amqp_cstring_bytes("game.events"), amqp_cstring_bytes(key),

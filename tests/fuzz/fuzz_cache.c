@@ -113,7 +113,8 @@ static void read_arena(struct kv *kv, struct source *source, struct scratch *scr
 	size_t n;
 
 	(void)source;
-	if (arena_session_find_opponent(&session, 101, "1v1", "", &status, &battle, &err) == 0 && status == MATCH_MATCHED) {
+	if (arena_session_find_opponent(&session, 101, "1v1", "", &status, &battle, &err) == 0 &&
+		status == MATCH_MATCHED) {
 		CLEANUP(text_release) struct text text = { 0 };
 
 		schema_write(&battle_schema, &battle, &text);

@@ -140,6 +140,13 @@ static char **read_bodies(long *n)
 	return bodies;
 }
 
+static void free_bodies(char **bodies, long n)
+{
+	for (long i = 0; i < n; i++)
+		free(bodies[i]);
+	free(bodies);
+}
+
 /* What is published in between leaves in as few segments as it fits in. */
 static void cork(amqp_connection_state_t connection, int on)
 {
@@ -191,9 +198,7 @@ static int request(int argc, char **argv)
 	}
 	printf("%.6f %ld\n", now_s() - start, ok);
 	amqp_destroy_connection(connection);
-	for (long i = 0; i < n_bodies; i++)
-		free(bodies[i]);
-	free(bodies);
+	free_bodies(bodies, n_bodies);
 	return 0;
 }
 
@@ -297,6 +302,8 @@ static int paced(int argc, char **argv)
 		printf("%.3f\n", came_s[i] > 0 ? (came_s[i] - begun_s - (double)i / rate) * 1000 : -1);
 	amqp_destroy_connection(connection);
 	amqp_destroy_connection(events);
+	free(came_s);
+	free_bodies(bodies, n);
 	return 0;
 }
 

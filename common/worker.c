@@ -162,14 +162,20 @@ static void end_late(struct job *list, const struct job_sink *sink)
 	}
 }
 
-/* With the mutex held. */
+static bool is_suspect(const struct job *job)
+{
+	return job->message.lane == LANE_DURABLE && job->message.delivery_count >= SUSPECT_DELIVERIES;
+}
+
+/* What makes a batch: a suspect, which takes its time in a process of its own, is one by itself. With the mutex held. */
 static struct job *take_jobs(struct workers *workers, struct job_queue *queue, size_t *n)
 {
 	const struct command *command = queue->head->command;
 	size_t max = command && command->handle_batch ? command->batch_max : 1;
 	struct job *list = NULL, **tail = &list;
+	bool alone = is_suspect(queue->head);
 
-	for (*n = 0; *n < max && queue->head; (*n)++) {
+	for (*n = 0; *n < (alone ? 1 : max) && queue->head && is_suspect(queue->head) == alone; (*n)++) {
 		*tail = pop(queue);
 		tail = &(*tail)->next;
 	}
@@ -180,11 +186,6 @@ static struct job *take_jobs(struct workers *workers, struct job_queue *queue, s
 	if (next_ready(workers))
 		pthread_cond_signal(&workers->work);
 	return list;
-}
-
-static bool is_suspect(const struct job *job)
-{
-	return job->message.lane == LANE_DURABLE && job->message.delivery_count >= SUSPECT_DELIVERIES;
 }
 
 static void run_suspect(struct thread *thread, struct job *job, struct call *call)

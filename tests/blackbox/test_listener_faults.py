@@ -23,11 +23,12 @@ def clean(fixture_service, redis, amqp):
     amqp.purge("game.fixture.dead")
 
 
-def deliver_in_vain(stack, times):
-    """The message is taken and never acked, so often: its count rises."""
+def deliver_in_vain(stack, times, messages=1):
+    """The messages are taken and never acked, so often: their counts rise."""
     connection = stack.amqp()
     for _ in range(times):
-        wait_for(lambda: connection.channel.basic_get("game.fixture", auto_ack=False)[0])
+        for _ in range(messages):
+            wait_for(lambda: connection.channel.basic_get("game.fixture", auto_ack=False)[0])
         connection.channel.close()
         connection.channel = connection.connection.channel()
     connection.close()
@@ -79,6 +80,20 @@ def test_a_suspect_that_is_innocent_is_done_alone_and_answered(stack, clean, fle
     assert effects(redis) == ["innocent"]
     assert worker.wait_for_log(event="suspect")
     assert amqp.depth("game.fixture.dead") == 0
+
+
+def test_suspects_are_taken_in_hand_one_by_one(stack, clean, fleet, amqp, redis):
+    """Not as a batch, the last of which would be in hand for as long as all of them take."""
+    for i in range(40):
+        amqp.publish("fixture.note_batch", {"key": f"n{i}"})
+    deliver_in_vain(stack, 3, messages=40)
+    began = time.monotonic()
+    worker = fleet.start("fixture", max_concurrent_tasks=1)
+    wait_for(lambda: len(effects(redis)) == 40, 30)
+    took_ms = (time.monotonic() - began) * 1000
+    worker.stop()
+    in_hand = [line["ms"] for line in worker.logs if line["event"] == "message"]
+    assert len(in_hand) == 40 and max(in_hand) < took_ms / 2
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT], ids=lambda stop: stop.name)

@@ -100,9 +100,11 @@ static void read_database(struct pg *pg, struct status *status)
 	CLEANUP(pg_rows_release) struct pg_rows rows = { 0 };
 	struct pg_params params = { 0 };
 
-	pg_add_int8(&params, STATUS_DUE_MAX);
 	pg_set_deadline(pg, clock_ms() + STORE_LIMIT_MS);
-	if (stores_check_tables(pg, &status->database) || pg_query(pg, &look, &params, &rows, &status->database))
+	if (stores_check_tables(pg, &status->database))
+		return;
+	pg_add_int8(&params, STATUS_DUE_MAX);
+	if (pg_query(pg, &look, &params, &rows, &status->database))
 		return;
 	status->sessions = pg_int(&rows, 0, 0);
 	status->due_sessions = pg_int(&rows, 0, 1);

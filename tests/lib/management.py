@@ -58,8 +58,9 @@ class Management:
     def close_publishers(self):
         """Cut off the workers' connections that publish, and not those that consume, as far as the API knows of them yet."""
         ours = {c["name"] for c in self.connections() if c.get("client_properties", {}).get("product") == "Garrison"}
-        channels = self.get(f"vhosts/{self.vhost}/channels")
-        for name in ours & {c["connection_details"]["name"] for c in channels if c.get("confirm")}:
+        confirming = [channel for channel in self.get(f"vhosts/{self.vhost}/channels") if channel.get("confirm")]
+        # Of a connection that is going there are no details, but an empty list.
+        for name in ours & {c["connection_details"]["name"] for c in confirming if c.get("connection_details")}:
             self._close(name)
 
     def close_connections(self, at_least=1):

@@ -17,6 +17,7 @@
 #include "naming.h"
 #include "publisher.h"
 #include "quarantine.h"
+#include "server_urls.h"
 #include "settings.h"
 #include "version.h"
 #include "worker.h"
@@ -114,28 +115,15 @@ static int describe(const struct service *service, const char *option)
 	return print(&out);
 }
 
-static int check_urls(struct error *err)
-{
-	struct error why;
-	struct bus *bus CLEANUP(bus_drop) = bus_new(common_settings.amqp_url, "", &why);
-	struct kv *kv CLEANUP(kv_drop) = kv_new(common_settings.redis_url, "", &why);
-
-	if (!bus)
-		return error_set(err, CODE_INVALID_PAYLOAD, "AMQP_URL: %s", why.text);
-	if (!kv)
-		return error_set(err, CODE_INVALID_PAYLOAD, "REDIS_URL: %s", why.text);
-	if (pg_check_url(common_settings.database_url, &why))
-		return error_set(err, CODE_INVALID_PAYLOAD, "DATABASE_URL: %s", why.text);
-	return 0;
-}
-
 static int load_settings(const struct service *service, int n_arguments, char **arguments, struct error *err)
 {
 	struct settings_group groups[2];
 	size_t n = settings_groups(service, groups);
 
 	scratch_init(&process.settings_scratch, SETTINGS_SCRATCH);
-	if (settings_load(groups, n, n_arguments, arguments, &process.settings_scratch, err) || check_urls(err))
+	if (settings_load(groups, n, n_arguments, arguments, &process.settings_scratch, err) ||
+		server_urls_check(
+			common_settings.amqp_url, common_settings.redis_url, common_settings.database_url, err))
 		return -1;
 	return service->prepare ? service->prepare(err) : 0;
 }

@@ -7,8 +7,9 @@
 
 #include "ctl_internal.h"
 #include "service.h"
+#include "server_urls.h"
 #include "settings.h"
-#include "urls.h"
+#include "topology/management.h"
 
 #define SCRATCH_MAX ((size_t)512 << 20)
 
@@ -150,6 +151,17 @@ static int no_such_verb(const struct verb *verbs, size_t n_verbs, const struct w
 		scratch_printf(scratch, "no such verb \"%s\"%s (garrisonctl --help lists them)", said, suggestion));
 }
 
+/* Of all servers, whether or not the verb needs them: what is wrong is said at start. */
+static int check_urls(struct error *err)
+{
+	struct management *management CLEANUP(management_drop) = NULL;
+
+	if (server_urls_check(ctl_settings.amqp_url, ctl_settings.redis_url, ctl_settings.database_url, err))
+		return -1;
+	management = management_new(ctl_settings.rabbitmq_api_url, "/", err);
+	return management ? 0 : -1;
+}
+
 static int run_verb(const struct verb *verb, const struct words *words, struct invocation *in)
 {
 	size_t n_words = words_in(verb->name);
@@ -161,7 +173,7 @@ static int run_verb(const struct verb *verb, const struct words *words, struct i
 	if (words->n_plain - n_words != verb->n_args)
 		return complain(CTL_USAGE, scratch_printf(&in->scratch, "usage: garrisonctl %s%s%s", verb->name,
 						   *verb->arguments ? " " : "", verb->arguments));
-	if (settings_load(&group, 1, (int)words->n_settings, words->settings, &in->scratch, &err) || urls_check(&err) ||
+	if (settings_load(&group, 1, (int)words->n_settings, words->settings, &in->scratch, &err) || check_urls(&err) ||
 		ctl_read_options(in, words->options, words->n_options, &err))
 		return complain(CTL_USAGE, err.text);
 	int status = verb->run(in, &err);

@@ -224,13 +224,19 @@ $(OUT)/tests/bare_http: $(OUT)/obj/tests/bench/bare_http.o
 	@echo "  LINK  $@"
 	@$(LINK) -o $@ $^ $(LIBS)
 
+# What the machine does by itself.
+$(OUT)/tests/wake_cost: $(OUT)/obj/tests/bench/wake_cost.o
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	@$(LINK) -o $@ $^
+
 # What the benches measure of common/ without any server.
 $(OUT)/tests/token_check: $(OUT)/obj/tests/bench/token_check.o $(LIBRARIES)
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"
 	@$(LINK) -o $@ $(filter %.o,$^) $(LIBRARIES) $(LIBS)
 
-build: $(OUT)/tests/garrison-fixture $(OUT)/tests/bare_amqp $(OUT)/tests/bare_http $(OUT)/tests/token_check
+build: $(OUT)/tests/garrison-fixture $(OUT)/tests/bare_amqp $(OUT)/tests/bare_http $(OUT)/tests/wake_cost $(OUT)/tests/token_check
 build: $(if $(SAN),,$(OUT)/tests/fail_calls.so $(OUT)/tests/fail_malloc.so $(OUT)/tests/step_clock.so)
 
 # What people type ----------------------------------------------------------------------------------------------------

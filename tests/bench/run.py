@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from lib import growth, machine  # noqa: E402
-from lib.results import Results, goals_reached, markdown, replace_section, text_table  # noqa: E402
+from lib.results import Results, goals_reached, machine_text, markdown, replace_section, text_table  # noqa: E402
 from lib.servers import Servers  # noqa: E402
 
 FOLDERS = {"bench": ROOT / "tests/bench", "peers": ROOT / "tests/peers", "sweep": ROOT / "tests/bench"}
@@ -111,7 +111,7 @@ def show(results):
     if growth.by_work(results):
         print("\n" + growth.markdown(results))
     else:
-        print(f"\n{text_table(results.figures())}\n\n{goals_reached(results.figures())}")
+        print(f"\n{text_table(results.figures())}\n\n{goals_reached(results.figures())}\n\n{machine_text(results)}")
 
 
 def page_of(kind, results, page):

@@ -2,12 +2,13 @@
 
 import importlib.util
 import os
+import re
 import subprocess
 import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from lib import growth
+from lib import growth, machine
 from lib.bench import make_figure, number
 from lib.results import Results, goal_text, replace_section, rows_of, text_table
 from lib.servers import ROOT
@@ -143,6 +144,16 @@ def test_names_of_benches():
     assert runner.program_of("bench_nothing") is None and runner.program_of("run") is None
 
 
+def test_waking_is_measured_on_one_core_and_between_two_where_there_are_two():
+    cores = os.sched_getaffinity(0)
+    assert len(machine.waking()) == min(len(cores), 2)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        assert list(machine.waking()) == ["a process woken on the same core and back"]
+    finally:
+        os.sched_setaffinity(0, cores)
+
+
 def test_a_bench_leaves_its_figures(servers, tmp_path):
     path = tmp_path / "bench.json"
     settings = {"GARRISON_TEST_STACK": str(servers.folder), "BENCH_SCALE": "0.01", "BENCH_RUNS": "2"}
@@ -153,3 +164,6 @@ def test_a_bench_leaves_its_figures(servers, tmp_path):
     figure = results.figures()[0]
     assert figure["median"] > 0 and len(figure["values"]) == 2 and figure["ceilings"][0]["median"] > 0
     assert figure["work"] in done.stdout and results.machine["PostgreSQL"]
+    measured = re.compile(r"median ([\d.,]+) µs, 99th percentile ([\d.,]+) µs")
+    for name in ("disk", "a process woken on the same core and back"):
+        assert measured.search(results.machine[name]) and f"{name}: {results.machine[name]}" in done.stdout

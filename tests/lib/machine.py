@@ -10,6 +10,7 @@ from pathlib import Path
 import psycopg2
 import redis
 
+from .bench import TOOLS, number
 from .management import Management
 from .servers import ROOT
 from .stack import with_path
@@ -43,19 +44,31 @@ def compiler():
     return first_line(flags.read_text().split()[0], "--version") if flags.exists() else "unknown"
 
 
-def sync_us(folder, seconds=0.5):
-    """Microseconds until 8 kB written to that folder's disk are safe."""
-    path = Path(folder) / "sync-probe"
+def sync_us(folder, seconds=1):
+    """Microseconds until 8 kB written to that folder's disk are safe: the median and the 99th percentile."""
+    path, taken = Path(folder) / "sync-probe", []
     with open(path, "wb", buffering=0) as file:
-        n, begun = 0, time.monotonic()
-        while time.monotonic() - begun < seconds:
+        end = time.monotonic() + seconds
+        while not taken or time.monotonic() < end:
             file.seek(0)
+            begun = time.monotonic()
             file.write(b"x" * 8192)
             os.fdatasync(file.fileno())
-            n += 1
-        taken = time.monotonic() - begun
+            taken.append(1e6 * (time.monotonic() - begun))
     path.unlink()
-    return 1e6 * taken / n
+    taken.sort()
+    return taken[len(taken) // 2], taken[int(len(taken) * 0.99)]
+
+
+def microseconds(median, p99):
+    return f"median {number(median)} µs, 99th percentile {number(p99)} µs"
+
+
+def waking():
+    """What it costs that a process wakes another and is woken by it; with a single core only what it costs there."""
+    done = subprocess.run([TOOLS / "wake_cost"], check=True, capture_output=True, text=True, timeout=60)
+    names = ("a process woken on the same core and back", "a process woken on another core and back")
+    return {name: microseconds(*map(float, line.split())) for name, line in zip(names, done.stdout.splitlines(), strict=False)}
 
 
 def describe(servers):
@@ -67,7 +80,8 @@ def describe(servers):
         "processor": cpu_model(),
         "cores": f"{cores}, for the servers, the workers and the load generators together",
         "memory": f"{memory_gib():.0f} GiB",
-        "disk": f"8 kB written and synced in {sync_us(servers.folder):.0f} µs",
+        "disk": f"8 kB written and synced: {microseconds(*sync_us(servers.folder))}",
+        **waking(),
         "kernel": f"{platform.system()} {platform.release()}",
         "system": platform.freedesktop_os_release().get("PRETTY_NAME", "unknown"),
         "compiler": compiler(),

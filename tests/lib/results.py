@@ -89,6 +89,11 @@ def markdown_table(heads, rows):
     return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
 
 
+def machine_text(results):
+    """For a terminal."""
+    return "\n".join(f"{name}: {text}" for name, text in results.machine.items())
+
+
 def origin(results):
     """When each part was taken, and on what machine."""
     machine = [("commit", f"`{results.commit}`"), *results.machine.items()]

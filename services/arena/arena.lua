@@ -14,37 +14,28 @@
 
 local call, floor, ceil = redis.call, math.floor, math.ceil
 local op, char, mode = ARGV[1], ARGV[2], ARGV[3]
-local time = call('TIME')
-local now_us = time[1] * 1000000 + time[2]
-local now_ms = floor(now_us / 1000)
 
-local GHOSTS_MAX = 200   -- dead entries removed by one call at most, so that no call holds the server for long
-local OVERDUE_MAX = 50   -- overdue requests looked at by one call at most
-local ENTRY_MAX = 1000   -- bytes of what is to be told; a longer one is not ours
-local GUARD_MS = 60000   -- a request's hash outlives its expiry until the sweep; this guards against no sweep at all
+-- Scores and times stay the text that Redis gives and takes: to format a number costs half as much as a command does. The
+-- milliseconds of a time are its microseconds without their last three digits.
+local time = call('TIME')
+local now = string.format('%s%06d', time[1], time[2])
+local now_ms, now_us = string.sub(now, 1, -4), tonumber(now)
 
 -- The rules, the same ARGV in every operation that needs them.
 local percent, widen, widen_cap = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-local patience_ms, battle_ttl_ms, memory_ms = tonumber(ARGV[7]), ARGV[8], ARGV[9]
-
--- Whole numbers past 14 digits lose their end in Lua's own conversion.
-local function whole(number)
-	return string.format('%.0f', number)
-end
+local patience_us, battle_ttl_ms, memory_ms = ARGV[7] * 1000, ARGV[8], ARGV[9]
 
 local function rfc3339(ms)
-	local day = floor(ms / 86400000)
-	local left = ms - day * 86400000
+	local day, left = floor(ms / 86400000), ms % 86400000
 	local z = day + 719468 -- days since 0000-03-01, so that leap days come last
-	local era = floor(z / 146097)
-	local doe = z - era * 146097
+	local era, doe = floor(z / 146097), z % 146097
 	local yoe = floor((doe - floor(doe / 1460) + floor(doe / 36524) - floor(doe / 146096)) / 365)
 	local doy = doe - (365 * yoe + floor(yoe / 4) - floor(yoe / 100))
 	local mp = floor((5 * doy + 2) / 153)
 	local month = mp < 10 and mp + 3 or mp - 9
 	local year = yoe + era * 400 + (month <= 2 and 1 or 0)
 	return string.format('%04d-%02d-%02dT%02d:%02d:%02d.%03dZ', year, month, doy - floor((153 * mp + 2) / 5) + 1,
-		floor(left / 3600000), floor(left / 60000) % 60, floor(left / 1000) % 60, left % 1000)
+		left / 3600000, left / 60000 % 60, left / 1000 % 60, left % 1000) -- %d drops the fraction
 end
 
 -- Requests ------------------------------------------------------------------------------------------------------------
@@ -73,20 +64,16 @@ local function load_request(id)
 	if not (h[1] and digits(h[2]) and digits(h[3]) and digits(h[4])) then
 		return nil
 	end
-	return {id = id, mode = h[1], score = h[2], created_us = tonumber(h[3]), expires_us = tonumber(h[4]),
+	return {id = id, mode = h[1], score = h[2], created_us = h[3], expires_us = h[4],
 		join_id = h[5] or '', traceparent = h[6] or '', queued = true}
 end
 
 local function is_alive(request)
-	return request and request.expires_us > now_us
-end
-
-local function bucket(score)
-	return 'arena:wait:' .. mode .. ':' .. score
+	return request and tonumber(request.expires_us) > now_us
 end
 
 local function is_overdue(request)
-	return now_us - request.created_us > patience_ms * 1000
+	return now_us - request.created_us > patience_us
 end
 
 local function remove_entry(id, request_mode, score)
@@ -96,16 +83,16 @@ end
 
 local function add_entry(request)
 	call('ZADD', 'arena:queue:' .. mode, request.score, request.id)
-	call('ZADD', bucket(request.score), request.created_us, request.id)
+	call('ZADD', 'arena:wait:' .. mode .. ':' .. request.score, request.created_us, request.id)
 end
 
 local function enqueue(request, ttl_ms)
-	local expires_ms = floor(request.expires_us / 1000)
-	local key = 'arena:request:' .. request.id
+	local guard_ms = 60000 -- the hash outlives its expiry until the sweep; this guards against no sweep at all
+	local key, expires_ms = 'arena:request:' .. request.id, string.sub(request.expires_us, 1, -4)
 	call('HSET', key, 'mode', mode, 'gear_score', request.score, 'created_at', rfc3339(now_ms),
-		'expires_at', rfc3339(expires_ms), 'created_us', request.created_us, 'expires_us', request.expires_us,
+		'expires_at', rfc3339(expires_ms), 'created_us', now, 'expires_us', request.expires_us,
 		'join_id', request.join_id, 'traceparent', request.traceparent)
-	call('PEXPIRE', key, ttl_ms + GUARD_MS)
+	call('PEXPIRE', key, ttl_ms + guard_ms)
 	add_entry(request)
 	call('ZADD', 'arena:expiry', expires_ms, request.id .. ' ' .. mode)
 end
@@ -131,7 +118,7 @@ end
 
 local function expire(request)
 	finish(request, 'expired', request.expires_us)
-	call('ZADD', 'arena:announce', now_ms, 'expired ' .. request.id .. ' ' .. request.mode .. ' ' .. whole(request.expires_us))
+	call('ZADD', 'arena:announce', now_ms, 'expired ' .. request.id .. ' ' .. request.mode .. ' ' .. request.expires_us)
 end
 
 -- Who fits ------------------------------------------------------------------------------------------------------------
@@ -158,17 +145,17 @@ local function fits(a, b)
 end
 
 -- The longest waiting request, past its patience, that fits. Without it a request between two crowded scores could see nearer
--- ones served ahead of it for ever.
+-- ones served ahead of it for ever. One call looks at 50 of the overdue at most.
 local function find_overdue(me)
 	local key = 'arena:overdue:' .. mode
 	local low, high = range(me.score, widen_cap, widen_cap)
-	local best
-	for _, id in ipairs(call('ZRANGEBYSCORE', key, low, high, 'LIMIT', 0, OVERDUE_MAX)) do
+	local best, best_us
+	for _, id in ipairs(call('ZRANGEBYSCORE', key, low, high, 'LIMIT', '0', '50')) do
 		local other = load_request(id)
 		if not is_alive(other) or other.mode ~= mode then
 			call('ZREM', key, id)
-		elseif id ~= me.id and fits(me, other) and (not best or other.created_us < best.created_us) then
-			best = other
+		elseif id ~= me.id and fits(me, other) and (not best or tonumber(other.created_us) < best_us) then
+			best, best_us = other, tonumber(other.created_us)
 		end
 	end
 	return best
@@ -176,7 +163,7 @@ end
 
 -- The longest waiting of a score, but not me: id and arrival.
 local function head(score, me)
-	local first = call('ZRANGE', bucket(score), 0, 1, 'WITHSCORES')
+	local first = call('ZRANGE', 'arena:wait:' .. mode .. ':' .. score, '0', '1', 'WITHSCORES')
 	if first[1] == me.id then
 		return first[3], tonumber(first[4])
 	end
@@ -186,7 +173,7 @@ end
 -- The nearest entry of the queue in my range, the longest waiting among equals: id and score; it may be a ghost.
 local function nearest_entry(me, low, high)
 	local queue = 'arena:queue:' .. mode
-	local up = call('ZRANGEBYSCORE', queue, me.score, high, 'WITHSCORES', 'LIMIT', 0, 2)
+	local up = call('ZRANGEBYSCORE', queue, me.score, high, 'WITHSCORES', 'LIMIT', '0', '2')
 	local up_id, up_score = up[1], up[2]
 	if up_id == me.id then
 		up_id, up_score = up[3], up[4]
@@ -194,7 +181,7 @@ local function nearest_entry(me, low, high)
 	if up_score == me.score then
 		return head(me.score, me) or up_id, up_score
 	end
-	local down = call('ZREVRANGEBYSCORE', queue, '(' .. me.score, low, 'WITHSCORES', 'LIMIT', 0, 1)
+	local down = call('ZREVRANGEBYSCORE', queue, '(' .. me.score, low, 'WITHSCORES', 'LIMIT', '0', '1')
 	local down_id, down_score = down[1], down[2]
 	local gap_up = up_id and up_score - me.score or math.huge
 	local gap_down = down_id and me.score - down_score or math.huge
@@ -220,7 +207,7 @@ local function find(me)
 		return overdue
 	end
 	local low, high = range(me.score, percent_of(me), percent)
-	for _ = 1, GHOSTS_MAX do
+	for _ = 1, 200 do -- ghosts at most, so that no call holds the server for long
 		local id, score = nearest_entry(me, low, high)
 		if not id then
 			return nil
@@ -240,34 +227,34 @@ end
 
 -- Both requests are alive and unclaimed: this is the claim.
 local function claim(me, other, session)
-	local battle = table.concat({mode, other.id, other.score, me.id, me.score, whole(now_us)}, ' ')
+	local battle = mode .. ' ' .. other.id .. ' ' .. other.score .. ' ' .. me.id .. ' ' .. me.score .. ' ' .. now
 	call('SET', 'arena:battle:' .. session, battle, 'PX', battle_ttl_ms)
-	finish(me, 'matched', now_us, 'session_id', session, 'traceparent', me.traceparent)
-	finish(other, 'matched', now_us, 'session_id', session)
+	finish(me, 'matched', now, 'session_id', session, 'traceparent', me.traceparent)
+	finish(other, 'matched', now, 'session_id', session)
 	call('ZADD', 'arena:announce', now_ms, 'battle ' .. session .. ' ' .. battle)
 	return battle
 end
 
--- The operations ------------------------------------------------------------------------------------------------------
-
 local function answer(request)
-	return {'request', request.mode, request.score, whole(request.created_us), whole(request.expires_us), whole(now_us)}
+	return {'request', request.mode, request.score, request.created_us, request.expires_us, now}
 end
 
-local operations = {}
+-- The operations ------------------------------------------------------------------------------------------------------
+--
+-- Written out, not functions: whatever stands before the operation that was asked for is created anew at each call.
 
 -- join: gear score, time to live (ms), sender's message id or '', time of the first attempt (µs) or 0, a session known to be settled
 -- or '', the session id to use for a match, traceparent.
 -- -> request … | newer (a later change stands) | busy MODE | match … SESSION (not known to be settled; … the request that led to
 -- it, where its join had no message id)
-function operations.join()
+if op == 'join' then
 	local score, ttl_ms, join_id, first_at_us = ARGV[10], tonumber(ARGV[11]), ARGV[12], tonumber(ARGV[13])
 	local request = load_request(char)
 	if is_alive(request) then
 		if request.mode == mode then
 			return answer(request)
 		end
-		return first_at_us > 0 and request.created_us > first_at_us and {'newer'} or {'busy', request.mode}
+		return first_at_us > 0 and tonumber(request.created_us) > first_at_us and {'newer'} or {'busy', request.mode}
 	end
 	if request then
 		expire(request)
@@ -276,7 +263,7 @@ function operations.join()
 		'created_us', 'expires_us')
 	local ended_us, last_join_id, session, left_us = tonumber(h[1] or 0), h[2], h[3], tonumber(h[4] or 0)
 	if join_id ~= '' and last_join_id == join_id and h[5] and h[6] and h[7] and h[8] then
-		return {'request', h[5], h[6], h[7], h[8], whole(now_us)}
+		return {'request', h[5], h[6], h[7], h[8], now}
 	end
 	if first_at_us > 0 and ((ended_us or 0) > first_at_us or (left_us or 0) > first_at_us) then
 		return {'newer'}
@@ -285,12 +272,12 @@ function operations.join()
 		if session ~= ARGV[14] and call('EXISTS', 'combat:result_cache:' .. session) == 0 then
 			local led = last_join_id == '' and h[5] and h[6] and h[7] and h[8]
 			return {'match', led and h[5] or '', led and h[6] or 0, led and h[7] or 0, led and h[8] or 0,
-				whole(now_us), session}
+				now, session}
 		end
 		call('DEL', 'arena:battle:' .. session)
 	end
-	local me = {id = char, mode = mode, score = score, created_us = now_us, expires_us = (now_ms + ttl_ms) * 1000,
-		join_id = join_id, traceparent = ARGV[16], queued = false}
+	local me = {id = char, mode = mode, score = score, created_us = now, join_id = join_id, traceparent = ARGV[16],
+		expires_us = string.format('%d000', now_ms + ttl_ms), queued = false}
 	local other = find(me)
 	if other then
 		claim(me, other, ARGV[15])
@@ -301,7 +288,7 @@ function operations.join()
 end
 
 -- leave: sender's message id or '', time of the first attempt (µs) or 0. -> 1 when a request was ended, else 0
-function operations.leave()
+if op == 'leave' then
 	local leave_id, first_at_us = ARGV[10], tonumber(ARGV[11])
 	local last = 'arena:last:' .. char
 	if leave_id ~= '' then
@@ -312,21 +299,21 @@ function operations.leave()
 	end
 	local request = load_request(char)
 	local left = is_alive(request) and request.mode == mode
-	if left and first_at_us > 0 and request.created_us > first_at_us then
+	if left and first_at_us > 0 and tonumber(request.created_us) > first_at_us then
 		return 0
 	end
 	if left then
-		finish(request, 'left', now_us)
+		finish(request, 'left', now)
 	end
 	-- Also when there was nothing to leave: a join that is retried later must see that the player left since.
 	read_hash(last, 'left')
-	call('HSET', last, 'left:' .. mode, now_us, 'leave_id', leave_id, 'left', left and 1 or 0)
+	call('HSET', last, 'left:' .. mode, now, 'leave_id', leave_id, 'left', left and 1 or 0)
 	call('PEXPIRE', last, memory_ms)
 	return left and 1 or 0
 end
 
 -- match: how long a timeout is told (ms), the session id to use, traceparent or '' when nobody asked. -> matched SESSION BATTLE | waiting | timeout | none
-function operations.match()
+if op == 'match' then
 	local request = load_request(char)
 	if is_alive(request) then
 		if request.mode ~= mode then
@@ -337,7 +324,7 @@ function operations.match()
 			request.traceparent = ARGV[12] ~= '' and ARGV[12] or request.traceparent
 			return {'matched', ARGV[11], claim(request, other, ARGV[11])}
 		end
-		if now_us - request.created_us > patience_ms * 1000 then
+		if is_overdue(request) then
 			call('ZADD', 'arena:overdue:' .. mode, request.score, char)
 		end
 		return {'waiting'}
@@ -358,13 +345,13 @@ function operations.match()
 end
 
 -- status -> request … of the active request | none
-function operations.status()
+if op == 'status' then
 	local request = load_request(char)
 	return is_alive(request) and answer(request) or {'none'}
 end
 
 -- expire: how many at most. Ends the requests whose time is over, oldest first. -> how many were looked at
-function operations.expire()
+if op == 'expire' then
 	local due = call('ZRANGEBYSCORE', 'arena:expiry', '-inf', now_ms, 'WITHSCORES', 'LIMIT', 0, ARGV[10])
 	for i = 1, #due, 2 do
 		local id, entry_mode = string.match(due[i], '^([1-9]%d*) (%S+)$')
@@ -378,8 +365,8 @@ function operations.expire()
 			local score = call('ZSCORE', 'arena:queue:' .. entry_mode, id) or '0'
 			remove_entry(id, entry_mode, score)
 			read_hash('arena:last:' .. id, 'ended')
-			expire({id = id, mode = entry_mode, score = score, created_us = 0, expires_us = due[i + 1] * 1000,
-				join_id = '', traceparent = '', queued = false})
+			expire({id = id, mode = entry_mode, score = score, created_us = '0',
+				expires_us = string.format('%.0f', due[i + 1] * 1000), join_id = '', traceparent = '', queued = false})
 		end
 	end
 	return #due / 2
@@ -399,10 +386,10 @@ end
 
 -- take: how many at most, lease (ms). What is due to be announced, oldest first; nobody else is given it before the lease is over.
 -- -> entry, its traceparent or '', entry, …
-function operations.take()
+if op == 'take' then
 	local taken = {}
 	for _, entry in ipairs(call('ZRANGEBYSCORE', 'arena:announce', '-inf', now_ms, 'LIMIT', 0, ARGV[10])) do
-		if #entry > ENTRY_MAX then
+		if #entry > 1000 then -- no entry of ours is so long
 			call('ZREM', 'arena:announce', entry)
 		else
 			call('ZADD', 'arena:announce', now_ms + ARGV[11], entry)
@@ -413,4 +400,4 @@ function operations.take()
 	return taken
 end
 
-return operations[op]()
+error('no operation ' .. op)

@@ -25,19 +25,6 @@ local now_ms, now_us = string.sub(now, 1, -4), tonumber(now)
 local percent, widen, widen_cap = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local patience_us, battle_ttl_ms, memory_ms = ARGV[7] * 1000, ARGV[8], ARGV[9]
 
-local function rfc3339(ms)
-	local day, left = floor(ms / 86400000), ms % 86400000
-	local z = day + 719468 -- days since 0000-03-01, so that leap days come last
-	local era, doe = floor(z / 146097), z % 146097
-	local yoe = floor((doe - floor(doe / 1460) + floor(doe / 36524) - floor(doe / 146096)) / 365)
-	local doy = doe - (365 * yoe + floor(yoe / 4) - floor(yoe / 100))
-	local mp = floor((5 * doy + 2) / 153)
-	local month = mp < 10 and mp + 3 or mp - 9
-	local year = yoe + era * 400 + (month <= 2 and 1 or 0)
-	return string.format('%04d-%02d-%02dT%02d:%02d:%02d.%03dZ', year, month, doy - floor((153 * mp + 2) / 5) + 1,
-		left / 3600000, left / 60000 % 60, left / 1000 % 60, left % 1000) -- %d drops the fraction
-end
-
 -- Requests ------------------------------------------------------------------------------------------------------------
 
 -- Other programs can write here too. What none of these operations has written is as good as absent, and makes way: one player's
@@ -84,17 +71,6 @@ end
 local function add_entry(request)
 	call('ZADD', 'arena:queue:' .. mode, request.score, request.id)
 	call('ZADD', 'arena:wait:' .. mode .. ':' .. request.score, request.created_us, request.id)
-end
-
-local function enqueue(request, ttl_ms)
-	local guard_ms = 60000 -- the hash outlives its expiry until the sweep; this guards against no sweep at all
-	local key, expires_ms = 'arena:request:' .. request.id, string.sub(request.expires_us, 1, -4)
-	call('HSET', key, 'mode', mode, 'gear_score', request.score, 'created_at', rfc3339(now_ms),
-		'expires_at', rfc3339(expires_ms), 'created_us', now, 'expires_us', request.expires_us,
-		'join_id', request.join_id, 'traceparent', request.traceparent)
-	call('PEXPIRE', key, ttl_ms + guard_ms)
-	add_entry(request)
-	call('ZADD', 'arena:expiry', expires_ms, request.id .. ' ' .. mode)
 end
 
 -- Ends a request: out of every index, its hash kept as arena:last.
@@ -281,9 +257,33 @@ if op == 'join' then
 	local other = find(me)
 	if other then
 		claim(me, other, ARGV[15])
-	else
-		enqueue(me, ttl_ms)
+		return answer(me)
 	end
+
+	local guard_ms = 60000 -- the hash outlives its expiry until the sweep; this guards against no sweep at all
+	local day, date -- most often both times are of one day
+	local function rfc3339(ms)
+		if day ~= floor(ms / 86400000) then
+			day = floor(ms / 86400000)
+			local z = day + 719468 -- days since 0000-03-01, so that leap days come last
+			local era, doe = floor(z / 146097), z % 146097
+			local yoe = floor((doe - floor(doe / 1460) + floor(doe / 36524) - floor(doe / 146096)) / 365)
+			local doy = doe - (365 * yoe + floor(yoe / 4) - floor(yoe / 100))
+			local mp = floor((5 * doy + 2) / 153)
+			local month = mp < 10 and mp + 3 or mp - 9
+			date = string.format('%04d-%02d-%02d', yoe + era * 400 + (month <= 2 and 1 or 0), month,
+				doy - floor((153 * mp + 2) / 5) + 1)
+		end
+		local left = ms % 86400000
+		return string.format('%sT%02d:%02d:%02d.%03dZ', date, left / 3600000, left / 60000 % 60, left / 1000 % 60,
+			left % 1000) -- %d drops the fraction
+	end
+	local key, expires_ms = 'arena:request:' .. char, string.sub(me.expires_us, 1, -4)
+	call('HSET', key, 'mode', mode, 'gear_score', score, 'created_at', rfc3339(now_ms), 'expires_at', rfc3339(expires_ms),
+		'created_us', now, 'expires_us', me.expires_us, 'join_id', join_id, 'traceparent', me.traceparent)
+	call('PEXPIRE', key, ttl_ms + guard_ms)
+	add_entry(me)
+	call('ZADD', 'arena:expiry', expires_ms, char .. ' ' .. mode)
 	return answer(me)
 end
 

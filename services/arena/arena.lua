@@ -115,23 +115,25 @@ local function range(score, own_percent, their_percent)
 	return low, math.max(floor(score * (100 + own_percent) / 100), floor(score * 100 / (100 - their_percent)))
 end
 
-local function fits(a, b)
-	local gap = math.abs(a.score - b.score) * 100
-	return gap <= a.score * percent_of(a) or gap <= b.score * percent_of(b)
-end
-
 -- The longest waiting request, past its patience, that fits. Without it a request between two crowded scores could see nearer
 -- ones served ahead of it for ever. One call looks at 50 of the overdue at most.
 local function find_overdue(me)
 	local key = 'arena:overdue:' .. mode
+	if call('EXISTS', key) == 0 then
+		return nil
+	end
 	local low, high = range(me.score, widen_cap, widen_cap)
-	local best, best_us
+	local best, best_since
 	for _, id in ipairs(call('ZRANGEBYSCORE', key, low, high, 'LIMIT', '0', '50')) do
 		local other = load_request(id)
 		if not is_alive(other) or other.mode ~= mode then
 			call('ZREM', key, id)
-		elseif id ~= me.id and fits(me, other) and (not best or tonumber(other.created_us) < best_us) then
-			best, best_us = other, tonumber(other.created_us)
+		elseif id ~= me.id then
+			local gap, since = math.abs(me.score - other.score) * 100, tonumber(other.created_us)
+			local fits = gap <= me.score * percent_of(me) or gap <= other.score * percent_of(other)
+			if fits and (not best or since < best_since) then
+				best, best_since = other, since
+			end
 		end
 	end
 	return best
@@ -225,7 +227,7 @@ end
 -- it, where its join had no message id)
 if op == 'join' then
 	local score, ttl_ms, join_id, first_at_us = ARGV[10], tonumber(ARGV[11]), ARGV[12], tonumber(ARGV[13])
-	local request = load_request(char)
+	local request = call('EXISTS', 'arena:request:' .. char) == 1 and load_request(char) -- mostly there is none
 	if is_alive(request) then
 		if request.mode == mode then
 			return answer(request)

@@ -7,6 +7,9 @@
  *	bare_amqp paced URL ROUTING_KEY TYPE RATE EVENT_KEY	the bodies of standard input onto game.commands, RATE a second, while it
  *								listens for the event that names the same session_id
  * Prints for each body how many milliseconds after it was due its event came; -1 when none came within 5 s of the last one.
+ *	bare_amqp respond URL QUEUE ROUTING_KEY			answers what comes on game.rpc with that key at once, and does nothing,
+ *								until its standard input ends
+ * Prints ready when it consumes.
  */
 #include <amqp.h>
 #include <amqp_tcp_socket.h>
@@ -19,8 +22,10 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #define WINDOW 256
+#define RESPOND_PREFETCH 768
 #define QUIET_S 5
 
 static double now_s(void)
@@ -168,6 +173,12 @@ static int take_reply(amqp_connection_state_t connection)
 	return ok;
 }
 
+/* More has come than what was taken, or a part of it. */
+static int more_is_there(amqp_connection_state_t connection)
+{
+	return amqp_frames_enqueued(connection) || amqp_data_in_buffer(connection);
+}
+
 static int request(int argc, char **argv)
 {
 	must(argc == 7, "arguments");
@@ -194,11 +205,79 @@ static int request(int argc, char **argv)
 		do {
 			ok += take_reply(connection);
 			taken++;
-		} while (taken < n && (amqp_frames_enqueued(connection) || amqp_data_in_buffer(connection)));
+		} while (taken < n && more_is_there(connection));
 	}
 	printf("%.6f %ld\n", now_s() - start, ok);
 	amqp_destroy_connection(connection);
 	free_bodies(bodies, n_bodies);
+	return 0;
+}
+
+/* ---- respond ---- */
+
+static void consume_requests(amqp_connection_state_t connection, const char *queue, const char *key)
+{
+	amqp_bytes_t name = amqp_cstring_bytes(queue);
+
+	must(amqp_queue_declare(connection, 1, name, 0, 0, 1, 1, amqp_empty_table) != NULL, "queue");
+	amqp_queue_bind(connection, 1, name, amqp_cstring_bytes("game.rpc"), amqp_cstring_bytes(key), amqp_empty_table);
+	must(amqp_get_rpc_reply(connection).reply_type == AMQP_RESPONSE_NORMAL, "bind");
+	amqp_basic_qos(connection, 1, 0, RESPOND_PREFETCH, 0);
+	amqp_basic_consume(connection, 1, name, amqp_empty_bytes, 0, 0, 1, amqp_empty_table);
+	must(amqp_get_rpc_reply(connection).reply_type == AMQP_RESPONSE_NORMAL, "consume");
+}
+
+/* False when standard input has ended before a request came. */
+static int await_request(amqp_connection_state_t connection)
+{
+	struct pollfd readable[] = {
+		{ .fd = amqp_get_sockfd(connection), .events = POLLIN },
+		{ .fd = STDIN_FILENO, .events = POLLIN },
+	};
+
+	if (more_is_there(connection))
+		return 1;
+	must(poll(readable, 2, -1) > 0, "poll");
+	return readable[1].revents == 0;
+}
+
+/* Takes one request and answers it; returns its delivery tag. */
+static uint64_t answer(amqp_connection_state_t connection)
+{
+	amqp_basic_properties_t properties = { 0 };
+	amqp_envelope_t envelope;
+
+	amqp_maybe_release_buffers(connection);
+	must(amqp_consume_message(connection, &envelope, NULL, 0).reply_type == AMQP_RESPONSE_NORMAL, "read");
+	must(envelope.message.properties._flags & AMQP_BASIC_REPLY_TO_FLAG, "reply_to");
+	properties._flags = envelope.message.properties._flags & AMQP_BASIC_CORRELATION_ID_FLAG;
+	properties.correlation_id = envelope.message.properties.correlation_id;
+	must(amqp_basic_publish(connection, 1, amqp_empty_bytes, envelope.message.properties.reply_to, 0, 0,
+		     &properties, amqp_cstring_bytes("{\"ok\":true,\"result\":{}}")) == AMQP_STATUS_OK,
+		"publish");
+	amqp_destroy_envelope(&envelope);
+	return envelope.delivery_tag;
+}
+
+static int respond(int argc, char **argv)
+{
+	must(argc == 5, "arguments");
+	amqp_connection_state_t connection = open_connection(argv[2]);
+	uint64_t last;
+
+	consume_requests(connection, argv[3], argv[4]);
+	puts("ready");
+	fflush(stdout);
+	while (await_request(connection)) {
+		cork(connection, 1);
+		do {
+			last = answer(connection);
+		} while (more_is_there(connection));
+		must(amqp_basic_ack(connection, 1, last, 1) == AMQP_STATUS_OK, "ack");
+		cork(connection, 0);
+	}
+	amqp_connection_close(connection, AMQP_REPLY_SUCCESS);
+	amqp_destroy_connection(connection);
 	return 0;
 }
 
@@ -260,8 +339,7 @@ static int take_events(amqp_connection_state_t events, double until_s, double *c
 
 		if (left_s <= 0)
 			return taken;
-		if (!amqp_frames_enqueued(events) && !amqp_data_in_buffer(events) &&
-			ppoll(&readable, 1, &limit, NULL) == 0)
+		if (!more_is_there(events) && ppoll(&readable, 1, &limit, NULL) == 0)
 			return taken;
 		take_event(events, came_s);
 		taken = 1;
@@ -315,6 +393,8 @@ int main(int argc, char **argv)
 		return publish(argc, argv);
 	if (argc > 1 && strcmp(argv[1], "request") == 0)
 		return request(argc, argv);
+	if (argc > 1 && strcmp(argv[1], "respond") == 0)
+		return respond(argc, argv);
 	must(argc > 1 && strcmp(argv[1], "consume") == 0, "usage");
 	return consume(argc, argv);
 }

@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 
-from lib.bench import ROOT, TOOLS, pgbench, run
+from lib.bench import ROOT, TOOLS, bare_responder, pgbench, run
 from lib.fleet import free_address, http_get
 from lib.gateway import Gateway, Issuer
 from lib.usage import resident_mib, servers_pids, tree_cpu_s
@@ -38,10 +38,9 @@ def load(url, first, seconds, token=TOKEN, rate=0):
     return summary
 
 
-def bare_requests(stack, first, n):
-    """Request and reply over the broker, the same command, no HTTP."""
+def bare_requests(stack, key, first, n):
+    """Requests and replies a second over the broker, with what a start says, no HTTP."""
     bodies = "".join('{"player_id":%d,"active_category":"trade"}\n' % (first + i) for i in range(n))
-    key = "tick.start_auto_session"
     words = [TOOLS / "bare_amqp", "request", stack.amqp_url, key, key.split(".")[1], str(n), str(CONNECTIONS)]
     return n / float(subprocess.run(words, input=bodies, capture_output=True, text=True, check=True).stdout.split()[0])
 
@@ -116,15 +115,24 @@ def main(bench):
     ids = Ids(bench.stack, seconds * 16_000)
     tick, worker, url = start_service(bench)
     load(url, ids.take(), 1)
-    starts, halves, requests, https, inserts = [], [], [], [], []
+    starts, halves, requests, nothing, https, inserts = [], [], [], [], [], []
     at_peak, at_half = (Costs(bench.stack.servers, tick=tick, gateway=worker) for _ in range(2))
-    for _ in range(bench.runs):
-        starts.append(at_peak.load(url, ids.take(), seconds))
-        halves.append(at_half.load(url, ids.take(), seconds, rate=starts[-1]["rate"] / 2))
-        requests.append(bare_requests(bench.stack, ids.take(in_a_row=True), min(bench.size(REQUESTS, 1000), 2 * ids.room)))
-        https.append(bare_http(seconds))
-        inserts.append(bare_inserts(bench.stack, ids.take(in_a_row=True), ids.room, seconds))
-    beside = {f"request and reply, no HTTP, {CONNECTIONS} in flight": requests, "the bare INSERT": inserts, "libmicrohttpd, constant": https}
+    n = min(bench.size(REQUESTS, 1000), 2 * ids.room)
+    with bare_responder(bench.stack) as key:
+        for _ in range(bench.runs):
+            starts.append(at_peak.load(url, ids.take(), seconds))
+            halves.append(at_half.load(url, ids.take(), seconds, rate=starts[-1]["rate"] / 2))
+            first = ids.take(in_a_row=True)
+            requests.append(bare_requests(bench.stack, "tick.start_auto_session", first, n))
+            nothing.append(bare_requests(bench.stack, key, first, n))
+            https.append(bare_http(seconds))
+            inserts.append(bare_inserts(bench.stack, ids.take(in_a_row=True), ids.room, seconds))
+    beside = {
+        f"request and reply, no HTTP, {CONNECTIONS} in flight": requests,
+        f"request and reply with nothing done, bare librabbitmq, {CONNECTIONS} in flight": nothing,
+        "the bare INSERT": inserts,
+        "libmicrohttpd, constant": https,
+    }
     bench.figure(f"auto sessions started over HTTP, {CONNECTIONS} connections", "a second", [s["rate"] for s in starts], beside, at_least=6000)
     bench.figure("p50 of that", "ms", [s["p50_ms"] for s in starts])
     bench.figure("p99 of that", "ms", [s["p99_ms"] for s in starts])

@@ -9,9 +9,11 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from lib import growth, machine
-from lib.bench import make_figure, number
+from lib.bench import bare_responder, make_figure, number
 from lib.results import Results, goal_text, replace_section, rows_of, text_table
 from lib.servers import ROOT
+
+ONE_BUILD_IS_ENOUGH = True  # what the benches measure is the release
 
 spec = importlib.util.spec_from_file_location("bench_run", ROOT / "tests/bench/run.py")
 runner = importlib.util.module_from_spec(spec)
@@ -152,6 +154,20 @@ def test_waking_is_measured_on_one_core_and_between_two_where_there_are_two():
         assert list(machine.waking()) == ["a process woken on the same core and back"]
     finally:
         os.sched_setaffinity(0, cores)
+
+
+def test_the_bare_responder_answers_each_request_while_its_block_lasts(stack, amqp):
+    for _ in range(2):  # the first has left nothing that stands in the second's way
+        with bare_responder(stack) as key:
+            asked = [amqp.request(key, {"n": n}) for n in range(1000)]  # more than it may hold without an ack
+            amqp.requests.wait(asked[-1], timeout=20)
+        replies = {reply.properties.correlation_id: reply.result for reply in amqp.requests.replies}
+        assert all(replies[request] == {} for request in asked)
+
+
+def test_a_bare_responder_that_cannot_start_says_so(stack):
+    with bare_responder(stack), pytest.raises(AssertionError, match="did not start"), bare_responder(stack):
+        pass  # the queue is the first one's alone
 
 
 def test_a_bench_leaves_its_figures(servers, tmp_path):

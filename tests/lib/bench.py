@@ -15,6 +15,7 @@ BENCH_SCALE  1: the sizes of the published table; 0.02: only to see that it work
 BENCH_PART   a file for the figures as JSON; the runner, tests/bench/run.py, sets it
 """
 
+import contextlib
 import json
 import os
 import re
@@ -129,6 +130,21 @@ def redis_benchmark(stack, *words):
     words = ["redis-benchmark", "-u", stack.redis_url, "--csv", *map(str, words)]
     done = subprocess.run(words, check=True, capture_output=True, text=True)
     return float(done.stdout.strip().split('","')[-7])  # "command","a second",…: the command may hold anything
+
+
+@contextlib.contextmanager
+def bare_responder(stack, key="bare.nothing"):
+    """While the block lasts, librabbitmq alone answers what comes on game.rpc with that key, which the block gets: the least
+    that a request and its reply cost the broker."""
+    words = [TOOLS / "bare_amqp", "respond", stack.amqp_url, f"bench.{key}", key]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as responder:
+        try:
+            assert responder.stdout.readline() == "ready\n", "the bare responder did not start"
+            yield key
+            responder.stdin.close()
+            assert responder.wait(10) == 0, "the bare responder failed"
+        finally:
+            responder.kill()
 
 
 # A bench's frame ------------------------------------------------------------------------------------------------------

@@ -232,7 +232,15 @@ hold)
 kill | pause | resume)
 	declare -A signal=([kill]=KILL [pause]=STOP [resume]=CONT)
 	pid=$("${1:?which server}_pid") || fail "$1 is not running in $dir"
+	mapfile -t children < <(pgrep -P "$pid")
 	kill -s "${signal[$verb]}" "$pid"
+	if [[ $verb == kill ]]; then
+		# PostgreSQL's processes, one a connection, see it a moment later, and answer until then.
+		for ((i = 0; i < 50; i++)); do
+			kill -0 "${children[@]}" 2>/dev/null || break
+			sleep 0.02
+		done
+	fi
 	;;
 *) usage ;;
 esac

@@ -13,8 +13,6 @@
 #define THREAD_STACK ((size_t)512 << 10)
 #define SCRATCH_CAP ((size_t)64 << 20)
 #define HARD_LIMIT_MIN_MS 2000
-/* Where so many wait for a command there is no hope for a request that has waited for most of its time. */
-#define CROWD 32
 #define TOGETHER_MAX 64
 
 /* ---- what a thread is doing, for the watchdog ---- */
@@ -58,58 +56,6 @@ const char *workers_stuck(struct workers *workers)
 
 /* ---- jobs ---- */
 
-static struct job_queue *queue_of(struct workers *workers, const struct job *job)
-{
-	return &workers->queues[job->command ? (size_t)(job->command - workers->service->commands)
-					     : workers->n_queues - 1];
-}
-
-static bool is_ready(const struct job_queue *queue)
-{
-	return queue->head && queue->running < queue->running_max;
-}
-
-void workers_add(struct workers *workers, struct job *job)
-{
-	struct job_queue *queue = queue_of(workers, job);
-
-	job->next = NULL;
-	pthread_mutex_lock(&workers->mutex);
-	*queue->tail = job;
-	queue->tail = &job->next;
-	queue->n++;
-	/* Else whoever runs this command will look again. */
-	if (is_ready(queue))
-		pthread_cond_signal(&workers->work);
-	pthread_mutex_unlock(&workers->mutex);
-}
-
-static struct job *pop(struct job_queue *queue)
-{
-	struct job *job = queue->head;
-
-	queue->head = job->next;
-	if (!queue->head)
-		queue->tail = &queue->head;
-	queue->n--;
-	job->next = NULL;
-	return job;
-}
-
-struct job *workers_take_back(struct workers *workers)
-{
-	struct job *list = NULL, **tail = &list;
-
-	pthread_mutex_lock(&workers->mutex);
-	for (size_t i = 0; i < workers->n_queues; i++)
-		while (workers->queues[i].head) {
-			*tail = pop(&workers->queues[i]);
-			tail = &(*tail)->next;
-		}
-	pthread_mutex_unlock(&workers->mutex);
-	return list;
-}
-
 size_t workers_busy(struct workers *workers)
 {
 	size_t busy;
@@ -118,35 +64,6 @@ size_t workers_busy(struct workers *workers)
 	busy = workers->busy;
 	pthread_mutex_unlock(&workers->mutex);
 	return busy;
-}
-
-/* Commands take turns, so that a flood of one does not starve the others. With the mutex held; NULL when none is ready. */
-static struct job_queue *next_ready(struct workers *workers)
-{
-	for (size_t i = 0; i < workers->n_queues; i++) {
-		struct job_queue *queue = &workers->queues[(workers->next_queue + i) % workers->n_queues];
-
-		if (is_ready(queue))
-			return queue;
-	}
-	return NULL;
-}
-
-/*
- * Takes out the requests at the head that nobody waits for any longer, or hardly. Were they a turn, or served, a command that is asked for
- * more often than it can be done would spend itself on those whose time is up just then. With the mutex held.
- */
-static struct job *take_late(struct job_queue *queue)
-{
-	struct job *list = NULL;
-
-	while (queue->head && (job_expired(queue->head) || (queue->n >= CROWD && job_is_late(queue->head)))) {
-		struct job *job = pop(queue);
-
-		job->next = list;
-		list = job;
-	}
-	return list;
 }
 
 static void end_late(struct job *list, const struct job_sink *sink)
@@ -160,32 +77,6 @@ static void end_late(struct job *list, const struct job_sink *sink)
 		else
 			job_turn_away(job, "too many others are being served; ask again", sink);
 	}
-}
-
-static bool is_suspect(const struct job *job)
-{
-	return job->message.lane == LANE_DURABLE && job->message.delivery_count >= SUSPECT_DELIVERIES;
-}
-
-/* What makes a batch: a suspect, which takes its time in a process of its own, is one by itself. With the mutex held. */
-static struct job *take_jobs(struct workers *workers, struct job_queue *queue, size_t *n)
-{
-	const struct command *command = queue->head->command;
-	size_t max = command && command->handle_batch ? command->batch_max : 1;
-	struct job *list = NULL, **tail = &list;
-	bool alone = is_suspect(queue->head);
-
-	for (*n = 0; *n < (alone ? 1 : max) && queue->head && is_suspect(queue->head) == alone; (*n)++) {
-		*tail = pop(queue);
-		tail = &(*tail)->next;
-	}
-	workers->next_queue = (size_t)(queue - workers->queues + 1) % workers->n_queues;
-	workers->busy += *n;
-	queue->running++;
-	/* A queue that was at its limit woke nobody for what was added to it. */
-	if (next_ready(workers))
-		pthread_cond_signal(&workers->work);
-	return list;
 }
 
 static void run_suspect(struct thread *thread, struct job *job, struct call *call)
@@ -214,7 +105,7 @@ static bool prepare_job(struct thread *thread, struct job *job, struct call *cal
 		return false;
 	}
 	call_init(call, thread->workers->service, &job->message, thread->pg, thread->kv);
-	if (is_suspect(job) && job->command)
+	if (job_is_suspect(job) && job->command)
 		run_suspect(thread, job, call);
 	else if (dispatch_prepare(call, &thread->tree))
 		return true;
@@ -277,14 +168,16 @@ static void *jobs_main(void *arg)
 	pthread_mutex_lock(&workers->mutex);
 	for (;;) {
 		if (workers->probe_wanted && !workers->probing) {
+			workers_wake_for_the_rest(workers);
 			thread_probe(thread);
-		} else if ((queue = next_ready(workers)) && (late = take_late(queue))) {
+		} else if ((queue = queue_next_ready(workers)) && (late = queue_take_late(queue))) {
+			workers_wake_for_the_rest(workers);
 			pthread_mutex_unlock(&workers->mutex);
 			end_late(late, workers->sink);
 			pthread_mutex_lock(&workers->mutex);
 		} else if (queue) {
 			size_t n;
-			struct job *list = take_jobs(workers, queue, &n);
+			struct job *list = queue_take_jobs(workers, queue, &n);
 
 			pthread_mutex_unlock(&workers->mutex);
 			run_jobs(thread, list, n);
@@ -296,8 +189,8 @@ static void *jobs_main(void *arg)
 			pthread_mutex_unlock(&workers->mutex);
 			log_flush();
 			pthread_mutex_lock(&workers->mutex);
-			if (!next_ready(workers) && !workers->stopping && !workers->probe_wanted)
-				pthread_cond_wait(&workers->work, &workers->mutex);
+			if (!queue_next_ready(workers) && !workers->stopping && !workers->probe_wanted)
+				thread_sleep(thread);
 		}
 	}
 	pthread_mutex_unlock(&workers->mutex);
@@ -318,6 +211,7 @@ static void start_thread(struct workers *workers, const struct timer *timer)
 		.pg = worker_open_pg(workers->service),
 		.kv = worker_open_kv(workers->service),
 	};
+	condition_init(&thread->work);
 	scratch_init(&thread->tree, SCRATCH_CAP);
 	scratch_init(&thread->scratch, SCRATCH_CAP);
 	pthread_attr_init(&attributes);
@@ -338,24 +232,12 @@ struct workers *workers_start(const struct service *service, const struct job_si
 	/* A service without commands still needs one thread, to probe its stores. */
 	size_t n = service->n_commands ? (size_t)common_settings.max_concurrent_tasks : 1;
 	size_t n_all = n;
-	pthread_condattr_t monotonic;
 
 	workers->service = service;
 	workers->sink = sink;
-	workers->n_queues = service->n_commands + 1;
-	workers->queues = must_zalloc(workers->n_queues * sizeof(*workers->queues));
-	for (size_t i = 0; i < workers->n_queues; i++) {
-		size_t max = i < service->n_commands ? service->commands[i].running_max : 0;
-
-		workers->queues[i] = (struct job_queue){ .tail = &workers->queues[i].head,
-			.running_max = max ? max : SIZE_MAX };
-	}
+	queues_init(workers);
 	pthread_mutex_init(&workers->mutex, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&workers->work, &monotonic);
-	pthread_cond_init(&workers->timer_tick, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	condition_init(&workers->timer_tick);
 	for (size_t i = 0; i < service->n_timers; i++)
 		n_all += timer_threads(&service->timers[i]);
 	workers->threads = must_zalloc(n_all * sizeof(*workers->threads));
@@ -379,12 +261,13 @@ bool workers_stop(struct workers *workers, int64_t deadline_ms)
 	}
 	pthread_mutex_lock(&workers->mutex);
 	workers->stopping = true;
-	pthread_cond_broadcast(&workers->work);
+	workers_wake_all(workers);
 	pthread_mutex_unlock(&workers->mutex);
 	for (size_t i = 0; i < workers->n_threads; i++) {
 		struct thread *thread = &workers->threads[i];
 
 		pthread_join(thread->handle, NULL);
+		pthread_cond_destroy(&thread->work);
 		pg_free(thread->pg);
 		kv_free(thread->kv);
 		scratch_release(&thread->tree);
@@ -395,7 +278,6 @@ bool workers_stop(struct workers *workers, int64_t deadline_ms)
 
 void workers_free(struct workers *workers)
 {
-	pthread_cond_destroy(&workers->work);
 	pthread_cond_destroy(&workers->timer_tick);
 	pthread_mutex_destroy(&workers->mutex);
 	free(workers->threads);

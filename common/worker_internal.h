@@ -1,4 +1,7 @@
-/* What the worker pool's files share: jobs in worker.c, timers in worker_timer.c, the stores in worker_store.c. */
+/*
+ * What the worker pool's files share: running jobs in worker.c, what waits and who is woken for it in worker_queue.c, timers in
+ * worker_timer.c, the stores in worker_store.c.
+ */
 #ifndef GARRISON_WORKER_INTERNAL_H
 #define GARRISON_WORKER_INTERNAL_H
 
@@ -13,10 +16,14 @@ struct thread {
 	pthread_t handle;
 	struct workers *workers;
 	const struct timer *timer; /* NULL: takes jobs */
-	bool woken;		   /* a timer's: there is work for it; guarded by the pool's mutex */
 	struct pg *pg;
 	struct kv *kv;
 	struct scratch tree, scratch;
+	/* Guarded by the pool's mutex. */
+	bool woken;	     /* a timer's: there is work for it */
+	bool idle;	     /* one that takes jobs: in the pool's list of the idle, until it is woken */
+	pthread_cond_t work; /* for this */
+	struct thread *next_idle;
 	/* For the watchdog, guarded by the pool's mutex. */
 	const char *running;
 	int64_t hard_limit_at_ms;
@@ -26,7 +33,8 @@ struct job_queue {
 	struct job *head, **tail;
 	size_t n;
 	size_t running; /* threads at work on this command */
-	size_t running_max;
+	size_t running_max, batch_max;
+	int64_t rests_until_us; /* until then only a whole batch begins */
 };
 
 struct workers {
@@ -36,10 +44,12 @@ struct workers {
 	size_t n_threads;
 
 	pthread_mutex_t mutex;
-	pthread_cond_t work;	   /* for threads that take jobs */
 	pthread_cond_t timer_tick; /* for timers' threads */
 	struct job_queue *queues;  /* one a command, the last for unknown names */
 	size_t n_queues, next_queue;
+	struct thread *idle; /* threads that take jobs, the last to fall asleep first */
+	bool waking;	     /* one of them is on its way and has not looked yet */
+	bool watched;	     /* one of them sleeps only until a queue has rested */
 	size_t busy;
 	bool stopping, timers_run, timers_stop;
 	unsigned down, suspected; /* masks of 1 << enum store */
@@ -47,6 +57,27 @@ struct workers {
 	int64_t probe_at_ms;
 	int probe_backoff_ms;
 };
+
+/* worker_queue.c, all with the pool's mutex held. */
+void queues_init(struct workers *workers);
+/* Commands take turns, so that a flood of one does not starve the others; NULL when none is ready. */
+struct job_queue *queue_next_ready(struct workers *workers);
+/* Takes out the requests at the head that nobody waits for any longer, or hardly; the caller ends them. */
+struct job *queue_take_late(struct job_queue *queue);
+/* Takes the next batch, or one job, of a queue that is ready: *n of them. The caller runs them, and then says queue->running--. */
+struct job *queue_take_jobs(struct workers *workers, struct job_queue *queue, size_t *n);
+/* Has a thread look for work, when one sleeps and none is on its way. */
+void workers_wake(struct workers *workers);
+void workers_wake_all(struct workers *workers);
+/* As much of it as there is for more threads than the one that is about to begin something. */
+void workers_wake_for_the_rest(struct workers *workers);
+/* Until there is something to do, or may be. */
+void thread_sleep(struct thread *thread);
+bool job_is_suspect(const struct job *job);
+/* Waits until a monotonic time, or less. */
+void wait_until(pthread_cond_t *condition, pthread_mutex_t *mutex, int64_t at_us);
+/* On the same clock. BUG()s without memory. */
+void condition_init(pthread_cond_t *condition);
 
 /* For the watchdog: this thread has begun, or ended, a piece of work of n jobs. */
 void thread_begin(struct thread *thread, const char *what, int64_t soft_limit_ms);

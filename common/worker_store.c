@@ -73,7 +73,7 @@ void workers_suspect(struct workers *workers, unsigned stores)
 	workers->suspected |= stores & asked & ~workers->down;
 	if (workers->suspected && !workers->probing) {
 		workers->probe_wanted = true;
-		pthread_cond_signal(&workers->work);
+		workers_wake(workers);
 	}
 	pthread_mutex_unlock(&workers->mutex);
 }
@@ -83,7 +83,7 @@ void workers_probe(struct workers *workers)
 	pthread_mutex_lock(&workers->mutex);
 	if (workers->down && !workers->probing && !workers->probe_wanted && clock_ms() >= workers->probe_at_ms) {
 		workers->probe_wanted = true;
-		pthread_cond_signal(&workers->work);
+		workers_wake(workers);
 	}
 	pthread_mutex_unlock(&workers->mutex);
 }

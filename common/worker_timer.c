@@ -42,14 +42,6 @@ static int64_t run_timer(struct thread *thread)
 	return again_ms;
 }
 
-/* With the mutex held: waits until a monotonic time, or less. */
-static void wait_until(pthread_cond_t *condition, pthread_mutex_t *mutex, int64_t at_ms)
-{
-	struct timespec until = { .tv_sec = at_ms / 1000, .tv_nsec = (at_ms % 1000) * 1000000 };
-
-	pthread_cond_timedwait(condition, mutex, &until);
-}
-
 void *timer_main(void *arg)
 {
 	struct thread *thread = arg;
@@ -61,9 +53,9 @@ void *timer_main(void *arg)
 		int64_t now_ms = clock_ms();
 
 		if (!workers->timers_run || workers->down) {
-			wait_until(&workers->timer_tick, &workers->mutex, now_ms + STOPPED_POLL_MS);
+			wait_until(&workers->timer_tick, &workers->mutex, (now_ms + STOPPED_POLL_MS) * 1000);
 		} else if (now_ms < at_ms && !thread->woken) {
-			wait_until(&workers->timer_tick, &workers->mutex, at_ms);
+			wait_until(&workers->timer_tick, &workers->mutex, at_ms * 1000);
 		} else {
 			workers->busy++;
 			thread->woken = false;

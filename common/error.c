@@ -46,6 +46,19 @@ bool code_is_retryable(enum code code)
 	return code_is_transient(code) && code != CODE_INTERNAL;
 }
 
+const char *store_name(enum store store)
+{
+	static const char *const names[] = {
+		[STORE_POSTGRES] = "PostgreSQL",
+		[STORE_REDIS] = "Redis",
+		[STORE_BROKER] = "RabbitMQ",
+	};
+
+	if (store == STORE_NONE || (size_t)store >= ARRAY_LEN(names))
+		BUG("no store has the number %d", (int)store);
+	return names[store];
+}
+
 static void fill(struct error *err, enum code code, enum store down, const char *format, va_list args)
 {
 	err->code = code;

@@ -32,6 +32,8 @@ bool code_is_retryable(enum code code);
 
 /* A store whose connection is gone fails everybody's messages alike: nobody's attempt is spent on it. */
 enum store { STORE_NONE, STORE_POSTGRES, STORE_REDIS, STORE_BROKER };
+/* As people know it: "PostgreSQL". Not of STORE_NONE. Any thread. */
+const char *store_name(enum store store);
 
 struct error {
 	enum code code;

@@ -81,12 +81,28 @@ enum outcome retry(struct call *call, const struct error *err)
 	return RETRY;
 }
 
-static void write_error(const struct reply *reply, struct text *out)
+/* Whoever asks may be a player: where the stores are is for the log and the dead letter, which have the whole message. */
+static void write_message(const struct call *call, struct text *out)
 {
+	char out_of_reach[64];
+
+	if (call->down) {
+		snprintf(out_of_reach, sizeof(out_of_reach), "%s is out of reach; ask again later",
+			store_name(call->down));
+		json_key_string(out, "message", out_of_reach);
+	} else {
+		json_key_string(out, "message", call->reply.message);
+	}
+}
+
+static void write_error(const struct call *call, struct text *out)
+{
+	const struct reply *reply = &call->reply;
+
 	json_key(out, "error");
 	json_open(out, '{');
 	json_key_string(out, "code", code_name(reply->code));
-	json_key_string(out, "message", reply->message);
+	write_message(call, out);
 	json_key_bool(out, "retryable", code_is_retryable(reply->code));
 	json_key(out, "fields");
 	json_open(out, '[');
@@ -111,7 +127,7 @@ void reply_write(const struct call *call, struct text *out)
 		else
 			json_raw(out, "{}", 2);
 	} else {
-		write_error(&call->reply, out);
+		write_error(call, out);
 	}
 	json_close(out, '}');
 }

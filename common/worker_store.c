@@ -102,12 +102,10 @@ static bool answers(struct thread *thread, enum store store, struct error *err)
 
 static void say_change(enum store store, bool up, const struct error *err)
 {
-	const char *name = store == STORE_REDIS ? "Redis" : "PostgreSQL";
-
 	if (up)
-		log_line(LOG_INFO, "store_up", "%s answers again", name);
+		log_line(LOG_INFO, "store_up", "%s answers again", store_name(store));
 	else
-		log_line(LOG_WARN, "store_down", "%s is out of reach: %s", name, err->text);
+		log_line(LOG_WARN, "store_down", "%s is out of reach: %s", store_name(store), err->text);
 }
 
 /* Which of the stores asked do not answer. */

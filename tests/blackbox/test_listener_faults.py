@@ -244,6 +244,8 @@ def test_a_store_away_spends_nobodys_attempts(own, own_fleet, store):
     wait_for(lambda: not worker.ready())
     reply = amqp.call("fixture." + command, body)  # the request lane goes on, and says so at once
     assert (reply.code, reply.error["retryable"]) == ("unavailable", True)
+    # Who asks may be a player: which store it is, but not where.
+    assert reply.error["message"] == {"redis": "Redis", "postgres": "PostgreSQL"}[store] + " is out of reach; ask again later"
     wait_for(lambda: amqp.consumers("game.fixture") == 0)
     assert amqp.depth("game.fixture.retry.1s") == 0
     own.servers.start(store)

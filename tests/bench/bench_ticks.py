@@ -91,7 +91,7 @@ def churn(bench, tick, sessions, seconds):
     """Every session moves once a second, as no real one does: what that leaves behind in table and index."""
     fill(tick, sessions, NONE_DUE_S)
     tick.sql("UPDATE auto_sessions SET (started_at, last_tick_at, next_tick_at) = (SELECT t, t, t + interval '1 s' FROM (VALUES"
-        " (date_trunc('milliseconds', now()) - player_id % 1000 * interval '1 ms')) x (t))")
+        " (date_trunc('milliseconds', now()) - player_id %% 1000 * interval '1 ms')) x (t))")
     tick.sql("SELECT pg_stat_reset()")
     worker = bench.fleet.start("tick", tick_interval="1s", log_level="warn")
     lags, begun = [], time.monotonic()

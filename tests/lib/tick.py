@@ -36,7 +36,7 @@ class Tick:
 
     def sql(self, statement, *values):
         with self.database.cursor() as cursor:
-            cursor.execute(statement, values or None)
+            cursor.execute(statement, values)
             return cursor.fetchall() if cursor.description else None
 
     def value(self, statement, *values):

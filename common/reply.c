@@ -86,7 +86,7 @@ static void write_message(const struct call *call, struct text *out)
 {
 	char out_of_reach[64];
 
-	if (call->down) {
+	if (call->outcome == RETRY && call->down) {
 		snprintf(out_of_reach, sizeof(out_of_reach), "%s is out of reach; ask again later",
 			store_name(call->down));
 		json_key_string(out, "message", out_of_reach);

@@ -22,7 +22,7 @@ struct thread {
 	/* Guarded by the pool's mutex. */
 	bool woken;	     /* a timer's: there is work for it */
 	bool idle;	     /* one that takes jobs: in the pool's list of the idle, until it is woken */
-	pthread_cond_t work; /* for this */
+	pthread_cond_t work; /* ends its sleep */
 	struct thread *next_idle;
 	/* For the watchdog, guarded by the pool's mutex. */
 	const char *running;
@@ -58,26 +58,28 @@ struct workers {
 	int probe_backoff_ms;
 };
 
-/* worker_queue.c, all with the pool's mutex held. */
+/* worker_queue.c. Makes a queue for each command, once, before the threads; workers_free() frees them. */
 void queues_init(struct workers *workers);
-/* Commands take turns, so that a flood of one does not starve the others; NULL when none is ready. */
+/* These with the pool's mutex held. Commands take turns, so that a flood of one does not starve the others; NULL when none is ready. */
 struct job_queue *queue_next_ready(struct workers *workers);
-/* Takes out the requests at the head that nobody waits for any longer, or hardly; the caller ends them. */
+/* Takes out the requests at the head that nobody waits for any longer, or hardly, as a list that the caller ends; NULL: none. */
 struct job *queue_take_late(struct job_queue *queue);
-/* Takes the next batch, or one job, of a queue that is ready: *n of them. The caller runs them, and then says queue->running--. */
+/* Takes the next batch, or one job, of a queue that is ready, as a list of *n. The caller runs them, and counts queue->running down. */
 struct job *queue_take_jobs(struct workers *workers, struct job_queue *queue, size_t *n);
 /* Has a thread look for work, when one sleeps and none is on its way. */
 void workers_wake(struct workers *workers);
+/* Every thread that sleeps. */
 void workers_wake_all(struct workers *workers);
-/* As much of it as there is for more threads than the one that is about to begin something. */
+/* For who is about to be busy: wakes another thread if more is ready, or a queue rests that nobody watches. */
 void workers_wake_for_the_rest(struct workers *workers);
-/* Until there is something to do, or may be. */
+/* Sleeps until woken, or until a queue has rested that nobody else watches. */
 void thread_sleep(struct thread *thread);
-bool job_is_suspect(const struct job *job);
-/* Waits until a monotonic time, or less. */
+/* Waits until a time of clock_us(), or less. */
 void wait_until(pthread_cond_t *condition, pthread_mutex_t *mutex, int64_t at_us);
-/* On the same clock. BUG()s without memory. */
+/* Without the mutex. For wait_until(); pthread_cond_destroy() ends it. */
 void condition_init(pthread_cond_t *condition);
+/* Delivered so often in vain that it is run in a process of its own. Any thread. */
+bool job_is_suspect(const struct job *job);
 
 /* For the watchdog: this thread has begun, or ended, a piece of work of n jobs. */
 void thread_begin(struct thread *thread, const char *what, int64_t soft_limit_ms);

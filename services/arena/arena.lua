@@ -25,6 +25,11 @@ local now_ms, now_us = string.sub(now, 1, -4), tonumber(now)
 local percent, widen, widen_cap = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local patience_us, battle_ttl_ms, memory_ms = ARGV[7] * 1000, ARGV[8], ARGV[9]
 
+local GHOSTS_MAX = 200    -- dead entries removed by one call at most, so that no call holds the server for long
+local OVERDUE_MAX = '50'  -- overdue requests looked at by one call at most
+local ENTRY_MAX = 1000    -- bytes of what is to be told; a longer one is not ours
+local GUARD_MS = 60000    -- a request's hash outlives its expiry until the sweep; this guards against no sweep at all
+
 -- Requests ------------------------------------------------------------------------------------------------------------
 
 -- Other programs can write here too. What none of these operations has written is as good as absent, and makes way: one player's
@@ -116,7 +121,7 @@ local function range(score, own_percent, their_percent)
 end
 
 -- The longest waiting request, past its patience, that fits. Without it a request between two crowded scores could see nearer
--- ones served ahead of it for ever. One call looks at 50 of the overdue at most.
+-- ones served ahead of it for ever.
 local function find_overdue(me)
 	local key = 'arena:overdue:' .. mode
 	if call('EXISTS', key) == 0 then
@@ -124,7 +129,7 @@ local function find_overdue(me)
 	end
 	local low, high = range(me.score, widen_cap, widen_cap)
 	local best, best_since
-	for _, id in ipairs(call('ZRANGEBYSCORE', key, low, high, 'LIMIT', '0', '50')) do
+	for _, id in ipairs(call('ZRANGEBYSCORE', key, low, high, 'LIMIT', '0', OVERDUE_MAX)) do
 		local other = load_request(id)
 		if not is_alive(other) or other.mode ~= mode then
 			call('ZREM', key, id)
@@ -185,7 +190,7 @@ local function find(me)
 		return overdue
 	end
 	local low, high = range(me.score, percent_of(me), percent)
-	for _ = 1, 200 do -- ghosts at most, so that no call holds the server for long
+	for _ = 1, GHOSTS_MAX do
 		local id, score = nearest_entry(me, low, high)
 		if not id then
 			return nil
@@ -262,7 +267,6 @@ if op == 'join' then
 		return answer(me)
 	end
 
-	local guard_ms = 60000 -- the hash outlives its expiry until the sweep; this guards against no sweep at all
 	local day, date -- most often both times are of one day
 	local function rfc3339(ms)
 		if day ~= floor(ms / 86400000) then
@@ -283,7 +287,7 @@ if op == 'join' then
 	local key, expires_ms = 'arena:request:' .. char, string.sub(me.expires_us, 1, -4)
 	call('HSET', key, 'mode', mode, 'gear_score', score, 'created_at', rfc3339(now_ms), 'expires_at', rfc3339(expires_ms),
 		'created_us', now, 'expires_us', me.expires_us, 'join_id', join_id, 'traceparent', me.traceparent)
-	call('PEXPIRE', key, ttl_ms + guard_ms)
+	call('PEXPIRE', key, ttl_ms + GUARD_MS)
 	add_entry(me)
 	call('ZADD', 'arena:expiry', expires_ms, char .. ' ' .. mode)
 	return answer(me)
@@ -391,7 +395,7 @@ end
 if op == 'take' then
 	local taken = {}
 	for _, entry in ipairs(call('ZRANGEBYSCORE', 'arena:announce', '-inf', now_ms, 'LIMIT', 0, ARGV[10])) do
-		if #entry > 1000 then -- no entry of ours is so long
+		if #entry > ENTRY_MAX then
 			call('ZREM', 'arena:announce', entry)
 		else
 			call('ZADD', 'arena:announce', now_ms + ARGV[11], entry)

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "ctl_internal.h"
-#include "service.h"
 #include "server_urls.h"
+#include "service.h"
 #include "settings.h"
 #include "topology/management.h"
 

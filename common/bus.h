@@ -141,6 +141,8 @@ int bus_ask_queue(struct bus *bus, const char *queue);
 int bus_publish(struct bus *bus, enum bus_channel channel, const struct bus_publication *publication,
 	uint64_t *sequence, struct error *err);
 
+/* So few bytes of what was sent are still on their way that so many more can be sent without waiting. False when it cannot be told. */
+bool bus_has_room(const struct bus *bus, size_t bytes);
 /*
  * Holds back what is sent until told otherwise, so that several publications leave in as few segments as they fit in; the kernel
  * keeps nothing longer than 200 ms. Best effort.

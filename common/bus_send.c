@@ -1,8 +1,10 @@
 /* What goes out: publications, acks, consumers, declarations; and the properties of what comes in. */
 #include <netinet/in.h>
+#include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "bus_internal.h"
@@ -12,6 +14,8 @@
 #define TRANSIENT 1
 /* Integers beyond are not exact as doubles. */
 #define FLOAT_NUMBER_MAX 9007199254740991.0
+/* A new connection's send buffer takes more than this everywhere: net.ipv4.tcp_wmem, and ten segments (RFC 6928). */
+#define SEND_ROOM ((size_t)16 << 10)
 
 amqp_bytes_t bus_bytes(const char *text)
 {
@@ -233,6 +237,14 @@ int bus_publish(struct bus *bus, enum bus_channel channel, const struct bus_publ
 			*sequence = bus->published;
 	}
 	return 0;
+}
+
+bool bus_has_room(const struct bus *bus, size_t bytes)
+{
+	int on_the_way;
+
+	return bus->connection && ioctl(amqp_get_sockfd(bus->connection), SIOCOUTQ, &on_the_way) == 0 &&
+	       (size_t)on_the_way + bytes <= SEND_ROOM;
 }
 
 void bus_cork(struct bus *bus, bool corked)

@@ -1,15 +1,21 @@
-/* The publisher's inbox: any thread puts in, the publisher's takes out. Nobody is woken who is awake. */
+/* The publisher's inbox, and whose turn it is at the connection. */
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "publisher_internal.h"
 
+/* A thread that sends for others, too, goes back to its own work after so many times. */
+#define TURNS_MAX 4
+/* What frames and properties add to a message, roughly. */
+#define OVERHEAD 256
+
 /* This thread's; a process has one inbox. */
 static _Thread_local bool holding;
 
 void inbox_init(struct inbox *inbox)
 {
+	pthread_mutex_init(&inbox->turn, NULL);
 	pthread_mutex_init(&inbox->mutex, NULL);
 	outgoing_queue_init(&inbox->messages);
 	inbox->requests_tail = &inbox->requests_head;
@@ -22,48 +28,17 @@ void inbox_release(struct inbox *inbox)
 {
 	close(inbox->wake_fd);
 	pthread_mutex_destroy(&inbox->mutex);
+	pthread_mutex_destroy(&inbox->turn);
 }
 
-void inbox_wake(struct inbox *inbox)
-{
-	uint64_t one = 1;
-
-	/* Full (EAGAIN) is as good as written: the thread will wake. */
-	if (write(inbox->wake_fd, &one, sizeof(one)) < 0)
-		return;
-}
-
-static bool is_empty(const struct inbox *inbox)
-{
-	return !inbox->messages.head && !inbox->requests_head;
-}
-
-/* With the mutex held, which it gives back. */
-static void unlock_and_wake(struct inbox *inbox)
-{
-	bool wake = inbox->sleeping && !holding && !is_empty(inbox);
-
-	if (wake)
-		inbox->sleeping = false;
-	pthread_mutex_unlock(&inbox->mutex);
-	if (wake)
-		inbox_wake(inbox);
-}
-
-void inbox_hold(struct inbox *inbox, bool held)
-{
-	holding = held;
-	if (held)
-		return;
-	pthread_mutex_lock(&inbox->mutex);
-	unlock_and_wake(inbox);
-}
+/* ---- what is in it ---- */
 
 void inbox_add(struct inbox *inbox, struct outgoing *out)
 {
 	pthread_mutex_lock(&inbox->mutex);
 	outgoing_queue_add(&inbox->messages, out);
-	unlock_and_wake(inbox);
+	inbox->bytes += outgoing_size(out) + OVERHEAD;
+	pthread_mutex_unlock(&inbox->mutex);
 }
 
 void inbox_add_request(struct inbox *inbox, struct request *request)
@@ -71,7 +46,8 @@ void inbox_add_request(struct inbox *inbox, struct request *request)
 	pthread_mutex_lock(&inbox->mutex);
 	*inbox->requests_tail = request;
 	inbox->requests_tail = &request->next;
-	unlock_and_wake(inbox);
+	inbox->bytes += request->body_len + OVERHEAD;
+	pthread_mutex_unlock(&inbox->mutex);
 }
 
 void inbox_take(struct inbox *inbox, struct outgoing_queue *messages, struct request **requests)
@@ -83,6 +59,7 @@ void inbox_take(struct inbox *inbox, struct outgoing_queue *messages, struct req
 	*requests = inbox->requests_head;
 	inbox->requests_head = NULL;
 	inbox->requests_tail = &inbox->requests_head;
+	inbox->bytes = 0;
 	pthread_mutex_unlock(&inbox->mutex);
 }
 
@@ -91,26 +68,83 @@ bool inbox_is_empty(struct inbox *inbox)
 	bool empty;
 
 	pthread_mutex_lock(&inbox->mutex);
-	empty = is_empty(inbox);
+	empty = !inbox->messages.head && !inbox->requests_head;
 	pthread_mutex_unlock(&inbox->mutex);
 	return empty;
+}
+
+size_t inbox_bytes(struct inbox *inbox)
+{
+	size_t bytes;
+
+	pthread_mutex_lock(&inbox->mutex);
+	bytes = inbox->bytes;
+	pthread_mutex_unlock(&inbox->mutex);
+	return bytes;
+}
+
+/* ---- whose turn it is ---- */
+
+void inbox_hold(bool held)
+{
+	holding = held;
+}
+
+void inbox_send(struct inbox *inbox, bool (*send)(void *arg), void *arg)
+{
+	bool sent = true;
+
+	if (holding)
+		return;
+	for (int i = 0; sent && !inbox_is_empty(inbox); i++) {
+		/* Whoever has the turn looks once more when it has ended. */
+		if (pthread_mutex_trylock(&inbox->turn))
+			return;
+		sent = i < TURNS_MAX && send(arg);
+		pthread_mutex_unlock(&inbox->turn);
+	}
+	if (!sent)
+		inbox_wake(inbox);
+}
+
+void inbox_begin_turn(struct inbox *inbox)
+{
+	pthread_mutex_lock(&inbox->turn);
+}
+
+void inbox_end_turn(struct inbox *inbox)
+{
+	pthread_mutex_unlock(&inbox->turn);
+}
+
+void inbox_wake(struct inbox *inbox)
+{
+	uint64_t one = 1;
+	bool first;
+
+	pthread_mutex_lock(&inbox->mutex);
+	first = !inbox->woken;
+	inbox->woken = true;
+	pthread_mutex_unlock(&inbox->mutex);
+	/* Full (EAGAIN) is as good as written: the thread will wake. */
+	if (first && write(inbox->wake_fd, &one, sizeof(one)) < 0)
+		return;
 }
 
 void inbox_wait(struct inbox *inbox, int other_fd, int timeout_ms)
 {
 	struct pollfd fds[2] = { { .fd = inbox->wake_fd, .events = POLLIN }, { .fd = other_fd, .events = POLLIN } };
 	uint64_t woken;
-	bool sleeping;
 
-	pthread_mutex_lock(&inbox->mutex);
-	sleeping = inbox->sleeping = is_empty(inbox);
-	pthread_mutex_unlock(&inbox->mutex);
-	if (!sleeping)
-		return;
-	poll(fds, 2, timeout_ms);
-	pthread_mutex_lock(&inbox->mutex);
-	inbox->sleeping = false;
-	pthread_mutex_unlock(&inbox->mutex);
-	if (fds[0].revents && read(inbox->wake_fd, &woken, sizeof(woken)) < 0)
-		return;
+	inbox_end_turn(inbox);
+	/* After the turn: what was left to it until then is seen here; what comes later is sent by who brings it, or he wakes. */
+	if (inbox_is_empty(inbox)) {
+		poll(fds, 2, timeout_ms);
+		if (fds[0].revents && read(inbox->wake_fd, &woken, sizeof(woken)) > 0) {
+			pthread_mutex_lock(&inbox->mutex);
+			inbox->woken = false;
+			pthread_mutex_unlock(&inbox->mutex);
+		}
+	}
+	inbox_begin_turn(inbox);
 }

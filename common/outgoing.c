@@ -49,6 +49,11 @@ void outgoing_header(struct outgoing *out, const char *name, const char *text, i
 		(struct bus_header){ .name = name, .text = outgoing_text(out, text), .number = number };
 }
 
+size_t outgoing_size(const struct outgoing *out)
+{
+	return (size_t)(out->room - (const char *)(out + 1));
+}
+
 void outgoing_queue_init(struct outgoing_queue *queue)
 {
 	*queue = (struct outgoing_queue){ .tail = &queue->head };

@@ -33,12 +33,14 @@ struct publisher {
 	_Atomic int64_t progress_ms, stop_deadline_ms; /* 0 while not stopping */
 	struct inbox inbox;
 
-	/* The thread's own. */
+	/* Of whoever has the turn. */
 	struct outgoing_queue waiting; /* with confirm, not sent or to be sent again */
 	struct outgoing_queue replies;
 	struct window window;
 	int64_t refused_until_ms;
 	bool blocked;
+	bool broken; /* and the thread does not know it yet */
+	struct error broken_by;
 	struct requests requests;
 };
 
@@ -49,6 +51,7 @@ static void lost(struct publisher *publisher, const struct error *err)
 	log_line(LOG_WARN, "publisher_lost", "%s", err->text);
 	atomic_store(&publisher->up, false);
 	bus_close(publisher->bus, 0);
+	publisher->broken = false;
 	window_empty(&publisher->window, &publisher->waiting);
 	requests_fail_all(&publisher->requests, "the connection to the broker was lost");
 }
@@ -280,6 +283,10 @@ static int run_connected(struct publisher *publisher, struct error *err)
 	int timeout_ms;
 	bool more;
 
+	if (publisher->broken) {
+		*err = publisher->broken_by;
+		return -1;
+	}
 	if (read_frames(publisher, err))
 		return -1;
 	take_inbox(publisher, &requests);
@@ -304,6 +311,7 @@ static void *publisher_main(void *arg)
 	struct request *requests;
 	struct error err;
 
+	inbox_begin_turn(&publisher->inbox);
 	while (!finished(publisher)) {
 		atomic_store(&publisher->progress_ms, clock_ms());
 		if (atomic_load(&publisher->up)) {
@@ -327,11 +335,37 @@ static void *publisher_main(void *arg)
 		connect_at_ms = clock_ms() + clock_jitter_ms(backoff_ms);
 		backoff_ms = backoff_ms * 2 > BACKOFF_LAST_MS ? BACKOFF_LAST_MS : backoff_ms * 2;
 	}
+	inbox_end_turn(&publisher->inbox);
 	log_flush();
 	return NULL;
 }
 
 /* ---- for other threads ---- */
+
+/*
+ * Waking the thread is most of what a small message costs. So whoever hands one over sends it, with what else is there, unless that could
+ * take time. False: there is something left for the thread.
+ */
+static bool send_now(void *arg)
+{
+	struct publisher *publisher = arg;
+	bool time_is_kept = publisher->requests.in_flight > 0;
+	struct request *requests;
+
+	if (!atomic_load(&publisher->up) || publisher->blocked || publisher->broken ||
+		!bus_has_room(publisher->bus, inbox_bytes(&publisher->inbox)))
+		return false;
+	take_inbox(publisher, &requests);
+	publisher->broken = publish_all(publisher, requests, &publisher->broken_by) != 0;
+	if (publisher->broken || publisher->replies.head || publisher->waiting.head)
+		return false;
+	return time_is_kept || !publisher->requests.in_flight;
+}
+
+static void send_or_leave(struct publisher *publisher)
+{
+	inbox_send(&publisher->inbox, send_now, publisher);
+}
 
 void publisher_count(void)
 {
@@ -360,16 +394,19 @@ struct publisher *publisher_start(const char *urls, const char *connection_name,
 void publisher_send(struct publisher *publisher, struct outgoing *out)
 {
 	inbox_add(&publisher->inbox, out);
+	send_or_leave(publisher);
 }
 
 void publisher_hold(struct publisher *publisher, bool held)
 {
-	inbox_hold(&publisher->inbox, held);
+	inbox_hold(held);
+	send_or_leave(publisher);
 }
 
 void publisher_request(struct publisher *publisher, const struct rpc_request *wanted, rpc_done_fn *done, void *arg)
 {
 	inbox_add_request(&publisher->inbox, request_new(wanted, done, arg));
+	send_or_leave(publisher);
 }
 
 bool publisher_is_up(struct publisher *publisher)

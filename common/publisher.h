@@ -1,6 +1,7 @@
 /*
- * The publisher: a thread with a connection of its own, through which everything goes out: replies, retried and dead copies,
- * events, requests to other services and their answers. Other threads hand messages over and are told the end.
+ * The publisher: a connection of its own, through which everything goes out: replies, retried and dead copies, events, requests to other
+ * services and their answers; and its thread. Other threads hand messages over and are told the end. What can be sent without
+ * waiting is sent by whoever hands it over; the thread does the rest.
  */
 #ifndef GARRISON_PUBLISHER_H
 #define GARRISON_PUBLISHER_H
@@ -62,7 +63,7 @@ void publisher_count(void);
 struct publisher *publisher_start(const char *urls, const char *connection_name, struct error *err);
 /* Publishes what is left until the deadline, then ends the thread and frees; what was not confirmed is told so. Main thread. */
 void publisher_stop(struct publisher *publisher, int64_t deadline_ms);
-/* Takes the message over. Any thread. */
+/* Takes the message over; never waits for the broker. Any thread. */
 void publisher_send(struct publisher *publisher, struct outgoing *out);
 /*
  * Between true and false, what this thread sends waits for the rest of it (or for another thread's), to leave together: fewer wake-ups,
@@ -86,9 +87,9 @@ struct rpc_request {
 };
 
 /*
- * The end of a request, told once, on the publisher's thread; must not block. CODE_OK: body is the whole reply as it came
- * ({"ok":…}), valid during the call. CODE_TIMEOUT: no reply in time (a late one is counted and dropped). CODE_UNAVAILABLE: nobody
- * consumes there, no such queue, or the broker is lost; body is NULL, message says which.
+ * The end of a request, told once, on the publisher's thread or within publisher_request(); must not block. CODE_OK: body is the whole
+ * reply as it came ({"ok":…}), valid during the call. CODE_TIMEOUT: no reply in time (a late one is counted and dropped).
+ * CODE_UNAVAILABLE: nobody consumes there, no such queue, or the broker is lost; body is NULL, message says which.
  */
 typedef void rpc_done_fn(void *arg, enum code code, const char *body, size_t body_len, const char *message);
 

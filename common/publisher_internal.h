@@ -28,35 +28,48 @@ struct window {
 	size_t first, n;
 };
 
-/* What other threads hand over, until the publisher's thread takes it. */
+/* What is handed over, until somebody takes it; and the turn at the connection, which one thread has at a time. */
 struct inbox {
-	pthread_mutex_t mutex;
+	pthread_mutex_t turn;
+	pthread_mutex_t mutex; /* guards what follows */
 	struct outgoing_queue messages;
 	struct request *requests_head, **requests_tail;
-	bool sleeping; /* the thread sees nothing new before it is woken */
+	size_t bytes; /* of all of these, roughly */
+	bool woken;   /* and the publisher's thread has not begun to look */
 	int wake_fd;
 };
 
 /* inbox.c. BUG()s without a descriptor. */
 void inbox_init(struct inbox *inbox);
 void inbox_release(struct inbox *inbox);
-/* Take the message or request over. Any thread. */
+/* Take the message or request over; inbox_send() is to follow. Any thread. */
 void inbox_add(struct inbox *inbox, struct outgoing *out);
 void inbox_add_request(struct inbox *inbox, struct request *request);
-/* What this thread adds from now on wakes nobody until it lets go. Any thread. */
-void inbox_hold(struct inbox *inbox, bool held);
-/* Wakes the publisher's thread. Any thread. */
-void inbox_wake(struct inbox *inbox);
-/* Everything that is in it. */
+/* Everything that is in it. With the turn. */
 void inbox_take(struct inbox *inbox, struct outgoing_queue *messages, struct request **requests);
 bool inbox_is_empty(struct inbox *inbox);
-/* Until something is handed over, other_fd (-1: none) can be read, or the time is up. The publisher's thread. */
+size_t inbox_bytes(struct inbox *inbox);
+/* What this thread adds from now on is not sent before it lets go, unless by another. Any thread. */
+void inbox_hold(bool held);
+/*
+ * Has what is in it sent, on this thread, by send(), which takes it all and has the turn meanwhile; when another thread has the turn, that
+ * one will see to it. Where send() says false, or new things come and come, the publisher's thread is woken for the rest. Any thread.
+ */
+void inbox_send(struct inbox *inbox, bool (*send)(void *arg), void *arg);
+/* Wakes the publisher's thread, or has it look once more. Any thread. */
+void inbox_wake(struct inbox *inbox);
+/* The publisher's thread has the turn from begin to end, but for inbox_wait(). */
+void inbox_begin_turn(struct inbox *inbox);
+void inbox_end_turn(struct inbox *inbox);
+/* Gives the turn away until something is left to this thread, other_fd (-1: none) can be read, or the time is up. */
 void inbox_wait(struct inbox *inbox, int other_fd, int timeout_ms);
 
 /* outgoing.c: lists of messages. take BUG()s on an empty one. */
 void outgoing_queue_init(struct outgoing_queue *queue);
 void outgoing_queue_add(struct outgoing_queue *queue, struct outgoing *out);
 struct outgoing *outgoing_queue_take(struct outgoing_queue *queue);
+/* The bytes of its strings, headers and body. */
+size_t outgoing_size(const struct outgoing *out);
 /* Tells a message's end and frees it. */
 void outgoing_end(struct outgoing *out, bool confirmed);
 
@@ -112,7 +125,7 @@ struct requests {
 	size_t n_targets;
 };
 
-/* All on the publisher's thread. */
+/* All with the turn at the connection; the publisher's thread but for requests_send(). */
 /* Once, before the thread; requests is zeroed. */
 void requests_init(struct requests *requests);
 void requests_release(struct requests *requests);

@@ -213,6 +213,7 @@ static void watch(void)
 			stuck);
 		_exit(EXIT_INTERNAL);
 	}
+	workers_look_again(process.workers);
 	publisher_watch(process.publisher, PROGRESS_LIMIT_MS);
 	if (process.listener)
 		listener_watch(process.listener, PROGRESS_LIMIT_MS);

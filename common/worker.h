@@ -39,6 +39,8 @@ unsigned workers_down(struct workers *workers);
 /* The stores that have answered lately, by one worker's probe. Starts a probe when one is due; called about every 50 ms. */
 void workers_probe(struct workers *workers);
 
+/* Whoever waits behind a batch that takes long gets a thread, also when nobody comes after him. The watchdog. */
+void workers_look_again(struct workers *workers);
 /* The name of a command or timer that runs past its hard limit, else NULL: then the process must end. The watchdog. */
 const char *workers_stuck(struct workers *workers);
 

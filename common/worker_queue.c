@@ -12,6 +12,8 @@
  * of everybody on the way and one segment to the broker do for more of them. Whoever comes alone, or in thousands, never waits for it.
  */
 #define BATCH_PACE_US 2000
+/* Nobody waits longer than so for a batch before it that takes its time. */
+#define BEHIND_MAX_US 20000
 
 void queues_init(struct workers *workers)
 {
@@ -37,9 +39,18 @@ static struct job_queue *queue_of(struct workers *workers, const struct job *job
 					     : workers->n_queues - 1];
 }
 
+/*
+ * Two batches of a command at a time would be of half the size each, and cost the stores nearly twice as much. So there are two only
+ * where a whole one waits, or somebody has waited long.
+ */
+static bool may_run_beside(const struct job_queue *queue)
+{
+	return queue->n >= queue->batch_max || clock_us() - queue->head->message.received_us >= BEHIND_MAX_US;
+}
+
 static bool may_begin(const struct job_queue *queue)
 {
-	return queue->head && queue->running < queue->running_max;
+	return queue->head && queue->running < queue->running_max && (!queue->running || may_run_beside(queue));
 }
 
 static bool has_rested(const struct job_queue *queue)
@@ -183,6 +194,13 @@ void workers_wake_for_the_rest(struct workers *workers)
 		}
 }
 
+void workers_look_again(struct workers *workers)
+{
+	pthread_mutex_lock(&workers->mutex);
+	workers_wake_for_the_rest(workers);
+	pthread_mutex_unlock(&workers->mutex);
+}
+
 static void leave_idle(struct thread *thread)
 {
 	struct thread **at = &thread->workers->idle;
@@ -193,7 +211,7 @@ static void leave_idle(struct thread *thread)
 	thread->idle = false;
 }
 
-/* When the first queue that rests will have rested; 0: none does. */
+/* When the first queue that rests will have rested; 0: none does, but for those whose threads will look themselves. */
 static int64_t first_rested_us(const struct workers *workers)
 {
 	int64_t first_us = 0, now_us = clock_us();
@@ -201,7 +219,7 @@ static int64_t first_rested_us(const struct workers *workers)
 	for (size_t i = 0; i < workers->n_queues; i++) {
 		const struct job_queue *queue = &workers->queues[i];
 
-		if (queue->rests_until_us > now_us && queue->running < queue->running_max &&
+		if (queue->rests_until_us > now_us && !queue->running &&
 			(!first_us || queue->rests_until_us < first_us))
 			first_us = queue->rests_until_us;
 	}

@@ -39,6 +39,7 @@ static void add(int command, int n)
 		struct job *job = must_zalloc(sizeof(*job));
 
 		job->command = &commands[command];
+		job->message.received_us = clock_us();
 		workers_add(&workers, job);
 	}
 }
@@ -60,14 +61,30 @@ static void tear_down(void)
 	free(workers.queues);
 }
 
-/* How many the next batch is of; 0: none is ready. */
-static size_t take(void)
+/* How many the next batch is of, which then runs; 0: none may begin. */
+static size_t begin(void)
 {
 	struct job_queue *queue = queue_next_ready(&workers);
 	size_t n = 0;
 
 	if (queue)
 		free_jobs(queue_take_jobs(&workers, queue, &n));
+	return n;
+}
+
+static void end(int command)
+{
+	workers.queues[command].running--;
+}
+
+/* The same, and has run. */
+static size_t take(void)
+{
+	struct job_queue *queue = queue_next_ready(&workers);
+	size_t n = begin();
+
+	if (queue)
+		queue->running--;
 	return n;
 }
 
@@ -149,12 +166,33 @@ static void one_command_rests_alone(void)
 static void no_more_run_than_may(void)
 {
 	set_up();
-	add(IN_TURN, 6);
-	CHECK_INT(take(), 4);
-	clock_sleep_ms(RESTED_MS);
-	CHECK_INT(take(), 0);
-	workers.queues[IN_TURN].running--;
-	CHECK_INT(take(), 2);
+	add(IN_TURN, 10);
+	CHECK_INT(begin(), 4);
+	CHECK_INT(begin(), 0);
+	end(IN_TURN);
+	CHECK_INT(begin(), 4);
+	tear_down();
+}
+
+static void a_second_batch_runs_beside_only_when_it_is_whole(void)
+{
+	set_up();
+	add(MANY, 1);
+	CHECK_INT(begin(), 1);
+	add(MANY, 3);
+	CHECK_INT(begin(), 0);
+	add(MANY, 1);
+	CHECK_INT(begin(), 4);
+	add(MANY, 1);
+	CHECK_INT(begin(), 0);
+	end(MANY);
+	CHECK_INT(begin(), 0);
+	end(MANY);
+	workers.queues[MANY].rests_until_us = 0;
+	CHECK_INT(begin(), 1);
+	add(ONE, 2);
+	CHECK_INT(begin(), 1);
+	CHECK_INT(begin(), 1);
 	tear_down();
 }
 
@@ -248,6 +286,27 @@ static void what_rests_is_not_forgotten(void)
 	tear_down();
 }
 
+/* Behind a batch that takes long, with nobody coming after him. */
+static void who_waits_long_is_run_beside(void)
+{
+	struct sleeper sleeper;
+
+	set_up();
+	add(MANY, 1);
+	CHECK_INT(begin(), 1);
+	start_sleeper(&sleeper);
+	add(MANY, 1);
+	workers.queues[MANY].head->message.received_us = INT64_MAX; /* just now, however slow this machine is */
+	workers_look_again(&workers);
+	CHECK(is_idle(&sleeper));
+	CHECK_INT(begin(), 0);
+	workers.queues[MANY].head->message.received_us = clock_us() - 20000;
+	workers_look_again(&workers);
+	join_sleeper(&sleeper);
+	CHECK_INT(begin(), 1);
+	tear_down();
+}
+
 struct pool_thread {
 	struct thread thread;
 	pthread_t handle;
@@ -332,8 +391,10 @@ static const struct check_test tests[] = {
 	CHECK_TEST(a_whole_batch_begins_at_once),
 	CHECK_TEST(one_command_rests_alone),
 	CHECK_TEST(no_more_run_than_may),
+	CHECK_TEST(a_second_batch_runs_beside_only_when_it_is_whole),
 	CHECK_TEST(the_last_asleep_is_woken_first_and_one_at_a_time),
 	CHECK_TEST(what_rests_is_not_forgotten),
+	CHECK_TEST(who_waits_long_is_run_beside),
 	CHECK_TEST(every_job_is_taken),
 };
 

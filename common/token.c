@@ -163,12 +163,13 @@ void token_keys_write(const struct token_keys *keys, struct text *out)
 /* ---- tokens that were found good ---- */
 
 /*
- * The same token is checked many times in its life, and reading and verifying it costs far more than hashing it. A slot holds what a
+ * The same token is checked many times in its life, and reading and verifying it costs far more than hashing it. There is room for
+ * those of several thousand players who come again and again, in any order, with few that share a bucket too many. A slot holds what a
  * text said and the key that had signed it, which is so for ever; whether that key is still honoured, and the time, are looked at anew.
  * The digest's own secret keeps others from choosing a slot.
  */
 #define BUCKETS 1024
-#define BUCKET_SLOTS 4
+#define BUCKET_SLOTS 8
 #define DIGEST_LEN 16
 
 struct digest {

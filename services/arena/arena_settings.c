@@ -30,7 +30,7 @@ static const struct field fields[] = {
 		.min = 0, .max = 604800000, .help = "how long after its expiry check_match says timeout of a request"),
 	FIELD(struct arena_settings, patience_ms, .as = "ARENA_PATIENCE", .preset = "10s", .unit = UNIT_MS, .min = 0,
 		.max = 86400000, .help = "a request that has waited so long is served before nearer ones"),
-	FIELD(struct arena_settings, sweep_interval_ms, .as = "ARENA_SWEEP_INTERVAL", .preset = "200ms",
+	FIELD(struct arena_settings, sweep_interval_ms, .as = "ARENA_SWEEP_INTERVAL", .preset = "250ms",
 		.unit = UNIT_MS, .min = 10, .max = 60000,
 		.help = "how often the workers look for matches among the waiting, end what has expired, and announce"),
 	FIELD(struct arena_settings, announce_lease_ms, .as = "ARENA_ANNOUNCE_LEASE", .preset = "30s", .unit = UNIT_MS,

@@ -15,6 +15,8 @@ CLAIMS = 2000
 WAITING = 50_000
 FIRST = 10_000_000
 MODE = "1v1"
+# What 12,000 a second were of the 105,820 of the barest script where they were reached (13,843, the table of commit 5403185).
+OF_BARE_REDIS = 0.113
 QUEUE = "game.arena"
 
 
@@ -127,7 +129,9 @@ def main(bench):
         beside.append(bare_joins(bench.stack, n))
         joins.append(join_all(bench, amqp, n))
     rates, told, peaks = zip(*joins, strict=True)
-    bench.figure("arena joins with matching on, one worker", "a second", rates, {"Redis alone with the barest script": beside}, at_least=12_000)
+    work, bare = "arena joins with matching on, one worker", {"Redis alone with the barest script": beside}
+    bench.figure(work, "a second", rates, at_least=12_000)
+    bench.figure(work, "a second", rates, bare, ratio_at_least=OF_BARE_REDIS)
     bench.figure("the same until every battle was announced", "a second", told)
     bench.figure("arena's memory meanwhile, peak", "MiB", peaks, at_most=12)
     waiting, claims = bench.size(WAITING, 1000), bench.size(CLAIMS, 100)
@@ -135,7 +139,7 @@ def main(bench):
         times = claim_ms(bench, amqp, scores, claims)
         what = f"a claim while {waiting:,} wait, gear {name}"
         bench.figure(f"{what}: p50", "ms", [times[len(times) // 2]])
-        bench.figure(f"{what}: p99", "ms", [times[int(len(times) * 0.99)]])
+        bench.figure(f"{what}: p99", "ms", [times[int(len(times) * 0.99)]], at_most=10)
 
 
 if __name__ == "__main__":

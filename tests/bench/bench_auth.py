@@ -16,6 +16,8 @@ REQUESTS = 60_000
 TOKENS = 2000
 WINDOW = 256
 HASHING_S = 5
+# What 12,000 a second were of 25,631 bare requests and replies, 128 in flight, where they became the goal.
+OF_BARE_REQUESTS = 0.47
 
 
 def ask(stack, key, n, bodies, window=WINDOW):
@@ -108,8 +110,10 @@ def main(bench):
             assert ok == n
             rates.append(rate)
     bench.figure(f"validate_token, {WINDOW} in flight, tokens for the first time", "a second", [first])
-    beside = {"an empty command by the same lane": empty, "request and reply with nothing done, bare librabbitmq": nothing}
-    bench.figure("validate_token, tokens seen before", "a second", rates, beside, at_least=12_000)
+    seen = "validate_token, tokens seen before"
+    bench.figure(seen, "a second", rates, {"an empty command by the same lane": empty}, at_least=12_000)
+    bare = {"request and reply with nothing done, bare librabbitmq": nothing}
+    bench.figure(seen, "a second", rates, bare, ratio_at_least=OF_BARE_REQUESTS)
     meanwhile = []
     with Crowd(bench.stack, worker, login) as crowd:
         while len(meanwhile) < bench.runs or time.monotonic() - crowd.begun < HASHING_S * bench.scale:

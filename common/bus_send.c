@@ -1,6 +1,6 @@
 /* What goes out: publications, acks, consumers, declarations; and the properties of what comes in. */
-#include <netinet/in.h>
 #include <linux/sockios.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>

@@ -342,9 +342,14 @@ static void *publisher_main(void *arg)
 
 /* ---- for other threads ---- */
 
+static bool has_backlog(const struct publisher *publisher)
+{
+	return publisher->replies.head || publisher->waiting.head;
+}
+
 /*
  * Waking the thread is most of what a small message costs. So whoever hands one over sends it, with what else is there, unless that could
- * take time. False: there is something left for the thread.
+ * take time: then, and where more waits already than is known to have room, it is the thread's. False: there is something left for it.
  */
 static bool send_now(void *arg)
 {
@@ -352,14 +357,12 @@ static bool send_now(void *arg)
 	bool time_is_kept = publisher->requests.in_flight > 0;
 	struct request *requests;
 
-	if (!atomic_load(&publisher->up) || publisher->blocked || publisher->broken ||
+	if (!atomic_load(&publisher->up) || publisher->blocked || publisher->broken || has_backlog(publisher) ||
 		!bus_has_room(publisher->bus, inbox_bytes(&publisher->inbox)))
 		return false;
 	take_inbox(publisher, &requests);
 	publisher->broken = publish_all(publisher, requests, &publisher->broken_by) != 0;
-	if (publisher->broken || publisher->replies.head || publisher->waiting.head)
-		return false;
-	return time_is_kept || !publisher->requests.in_flight;
+	return !publisher->broken && !has_backlog(publisher) && (time_is_kept || !publisher->requests.in_flight);
 }
 
 static void send_or_leave(struct publisher *publisher)

@@ -12,7 +12,7 @@
  * of everybody on the way and one segment to the broker do for more of them. Whoever comes alone, or in thousands, never waits for it.
  */
 #define BATCH_PACE_US 2000
-/* Nobody waits longer than so for a batch before it that takes its time. */
+/* Who has waited so long behind a batch of the same command is run beside it, where a thread is free. */
 #define BEHIND_MAX_US 20000
 
 void queues_init(struct workers *workers)

@@ -81,14 +81,14 @@ void call_release(struct call *call)
 /* ---- the outbox ---- */
 
 static void add_to_outbox(struct call *call, const char *exchange, const char *routing_key, const char *message_id,
-	bool mandatory, const struct text *body)
+	enum promise promise, const struct text *body)
 {
 	const char *type = name_command_of(routing_key);
 	size_t text_size = strlen(routing_key) + 1 + strlen(message_id) + 1 + TRACEPARENT_LEN + 1 + body->len + 1;
 	struct outgoing *out = outgoing_new(text_size, 1);
 
-	out->promise = PROMISE_CONFIRM;
-	out->mandatory = mandatory;
+	out->promise = promise;
+	out->mandatory = true;
 	out->exchange = exchange;
 	out->routing_key = outgoing_text(out, routing_key);
 	out->type = out->routing_key + (type - routing_key);
@@ -118,7 +118,7 @@ void publish_event_json(struct call *call, const char *event, const char *messag
 	if (!is_described(call->service, event))
 		BUG("the event %s is not in the table of %s", event, call->service->name);
 	add_to_outbox(call, EXCHANGE_EVENTS, name_routing_key(call->service->name, event, routing_key), message_id,
-		false, body);
+		PROMISE_HEARD, body);
 }
 
 void publish_event(
@@ -132,7 +132,7 @@ void publish_event(
 
 void publish_command(struct call *call, const char *routing_key, const char *message_id, const struct text *body)
 {
-	add_to_outbox(call, EXCHANGE_COMMANDS, routing_key, message_id, true, body);
+	add_to_outbox(call, EXCHANGE_COMMANDS, routing_key, message_id, PROMISE_CONFIRM, body);
 }
 
 /* Shared by the waiting thread and the publisher's: whoever leaves last frees it. */

@@ -20,6 +20,7 @@ struct sent *window_add(struct window *window, struct outgoing *out)
 	if (window_is_full(window))
 		BUG("no place for another publication");
 	*sent = (struct sent){ .out = out };
+	out->returned = false;
 	window->n++;
 	return sent;
 }
@@ -32,6 +33,12 @@ static void shrink(struct window *window)
 	}
 }
 
+/* An event that no queue took has been published like any other. */
+static bool is_kept(const struct outgoing *out)
+{
+	return !out->returned || out->promise == PROMISE_HEARD;
+}
+
 void window_settle(struct window *window, uint64_t tag, bool multiple, bool confirm, struct outgoing_queue *confirmed,
 	struct outgoing_queue *refused)
 {
@@ -40,8 +47,11 @@ void window_settle(struct window *window, uint64_t tag, bool multiple, bool conf
 
 		if (sent->sequence > tag)
 			break;
-		if (sent->out && (multiple || sent->sequence == tag))
-			outgoing_queue_add(confirm && !sent->returned ? confirmed : refused, TAKE(sent->out));
+		if (!sent->out || (!multiple && sent->sequence != tag))
+			continue;
+		struct outgoing *out = TAKE(sent->out);
+
+		outgoing_queue_add(confirm && is_kept(out) ? confirmed : refused, out);
 	}
 	shrink(window);
 }
@@ -57,11 +67,11 @@ const struct outgoing *window_return(struct window *window, const struct bus_del
 	for (size_t i = 0; i < window->n; i++) {
 		struct sent *sent = window_at(window, i);
 
-		if (!sent->out || sent->returned || !same_text(sent->out->message_id, returned->message_id) ||
+		if (!sent->out || sent->out->returned || !same_text(sent->out->message_id, returned->message_id) ||
 			!same_text(sent->out->routing_key, returned->routing_key) ||
 			!same_text(sent->out->exchange, returned->exchange))
 			continue;
-		sent->returned = true;
+		sent->out->returned = true;
 		return sent->out;
 	}
 	return NULL;
@@ -87,6 +97,5 @@ void window_empty(struct window *window, struct outgoing_queue *waiting)
 	window->n = 0;
 	while (waiting->head)
 		keep_or_end(&again, outgoing_queue_take(waiting));
-	while (again.head)
-		outgoing_queue_add(waiting, outgoing_queue_take(&again));
+	outgoing_queue_move(waiting, &again);
 }

@@ -54,8 +54,7 @@ void inbox_take(struct inbox *inbox, struct outgoing_queue *messages, struct req
 {
 	pthread_mutex_lock(&inbox->mutex);
 	outgoing_queue_init(messages);
-	while (inbox->messages.head)
-		outgoing_queue_add(messages, outgoing_queue_take(&inbox->messages));
+	outgoing_queue_move(messages, &inbox->messages);
 	*requests = inbox->requests_head;
 	inbox->requests_head = NULL;
 	inbox->requests_tail = &inbox->requests_head;

@@ -78,6 +78,16 @@ struct outgoing *outgoing_queue_take(struct outgoing_queue *queue)
 	return out;
 }
 
+void outgoing_queue_move(struct outgoing_queue *queue, struct outgoing_queue *from)
+{
+	if (!from->head)
+		return;
+	*queue->tail = from->head;
+	queue->tail = from->tail;
+	queue->n += from->n;
+	outgoing_queue_init(from);
+}
+
 void outgoing_end(struct outgoing *out, bool confirmed)
 {
 	if (out->done)

@@ -19,6 +19,7 @@ struct publisher;
 enum promise {
 	PROMISE_NONE, /* replies: sent once, not mandatory; while the connection is down they wait, but not too many and not past a stop */
 	PROMISE_CONFIRM, /* kept, and published again after a reconnect or refusal, until the broker has confirmed it */
+	PROMISE_HEARD,	 /* events: the same, but kept as well when no queue takes it; mandatory */
 	PROMISE_ONCE /* sent once: confirmed, or told at once that it was refused, returned or cut off (it may have arrived) */
 };
 
@@ -44,7 +45,8 @@ struct outgoing {
 	size_t n_headers, max_headers;
 	void (*done)(void *arg, bool confirmed);
 	void *arg;
-	char *room; /* private: free bytes behind the struct */
+	bool returned; /* private: no queue took it */
+	char *room;    /* private: free bytes behind the struct */
 	size_t room_left;
 };
 

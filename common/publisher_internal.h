@@ -1,10 +1,12 @@
-/* What the publisher's files share: the thread in publisher.c, requests and their answers in requests.c. */
+/* What the publisher's files share: the thread in publisher.c, its connection in publisher_link.c,
+ * requests and their answers in requests.c. */
 #ifndef GARRISON_PUBLISHER_INTERNAL_H
 #define GARRISON_PUBLISHER_INTERNAL_H
 
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "metrics.h"
 #include "publisher.h"
 
 #define REQUESTS_MAX 16384
@@ -19,7 +21,6 @@ struct outgoing_queue {
 struct sent {
 	uint64_t sequence;
 	struct outgoing *out; /* NULL once ended */
-	bool returned;
 };
 
 /* The publications not yet confirmed, oldest first. */
@@ -68,6 +69,8 @@ void inbox_wait(struct inbox *inbox, int other_fd, int timeout_ms);
 void outgoing_queue_init(struct outgoing_queue *queue);
 void outgoing_queue_add(struct outgoing_queue *queue, struct outgoing *out);
 struct outgoing *outgoing_queue_take(struct outgoing_queue *queue);
+/* Takes all that is in from, in order, behind what is in queue. */
+void outgoing_queue_move(struct outgoing_queue *queue, struct outgoing_queue *from);
 /* The bytes of its strings, headers and body. */
 size_t outgoing_size(const struct outgoing *out);
 /* Tells a message's end and frees it. */
@@ -77,8 +80,8 @@ void outgoing_end(struct outgoing *out, bool confirmed);
 struct sent *window_add(struct window *window, struct outgoing *out);
 bool window_is_full(const struct window *window);
 /*
- * Takes out what a confirm (or refusal) names: what the broker has taken responsibility for is added to confirmed, what it
- * refused or had returned before, to refused.
+ * Takes out what a confirm (or refusal) names: what the broker has taken responsibility for is added to confirmed, with the events that
+ * it had returned before; what it refused, or else had returned, to refused.
  */
 void window_settle(struct window *window, uint64_t tag, bool multiple, bool confirm, struct outgoing_queue *confirmed,
 	struct outgoing_queue *refused);
@@ -86,6 +89,30 @@ void window_settle(struct window *window, uint64_t tag, bool multiple, bool conf
 const struct outgoing *window_return(struct window *window, const struct bus_delivery *returned);
 /* Takes everything out, in order, in front of what waits; what may be published once only, and what waits of it, is ended. */
 void window_empty(struct window *window, struct outgoing_queue *waiting);
+
+/*
+ * Who listens to which events, by routing key; zeroed at first. With the turn. Until an event was found to be heard, and once one was not,
+ * those that come are held, and one at a time is sent for them.
+ */
+struct audience {
+	struct hearing *hearings;
+	size_t n; /* held */
+};
+
+/* audience.c. False when the message is to be sent at once; else it is held. */
+bool audience_hold(struct audience *audience, struct outgoing *out);
+/* Adds to waiting what is to be sent to ask for what is held and not asked for yet. */
+void audience_ask(struct audience *audience, struct outgoing_queue *waiting);
+/*
+ * The broker has answered an event, which a queue took or not. What is held for the answer is added to waiting, or ended as kept; how
+ * many events turned out unheard, this one included.
+ */
+size_t audience_answer(
+	struct audience *audience, const struct outgoing *out, bool heard, struct outgoing_queue *waiting);
+/* There will be no answers to what was asked: ask again. */
+void audience_lost(struct audience *audience);
+/* Ends what is held as not kept, and frees all. */
+void audience_release(struct audience *audience);
 
 /* A request on its way; its slot and serial make the correlation id, so that an answer to an earlier one is told apart. */
 struct request {
@@ -148,5 +175,47 @@ int requests_expire(struct requests *requests, struct bus *bus, int limit_ms);
 struct request *request_new(const struct rpc_request *wanted, rpc_done_fn *done, void *arg);
 /* Ends one request that was never sent. */
 void request_end(struct request *request, enum code code, const char *message);
+
+/* What is counted, for /metrics. */
+enum publisher_metric {
+	PUBLISHED,
+	CONFIRMED,
+	REFUSED_AGAIN,
+	CONNECTS,
+	UNHEARD,
+	REPLIES_DROPPED,
+	WAITING,
+	PUBLISHER_METRICS
+};
+extern struct metric publisher_metrics[PUBLISHER_METRICS];
+
+struct publisher {
+	struct bus *bus;
+	pthread_t thread;
+	atomic_bool up;
+	_Atomic int64_t progress_ms, stop_deadline_ms; /* 0 while not stopping */
+	struct inbox inbox;
+
+	/* Of whoever has the turn. */
+	struct outgoing_queue waiting; /* with confirm, not sent or to be sent again */
+	struct outgoing_queue replies;
+	struct audience audience; /* holds events */
+	struct window window;
+	int64_t refused_until_ms;
+	bool blocked;
+	bool broken; /* and the thread does not know it yet */
+	struct error broken_by;
+	struct requests requests;
+};
+
+/* publisher_link.c; with the turn, and all but the sending by the publisher's thread. 0, or -1 with err when the connection is gone. */
+int publisher_connect(struct publisher *publisher, struct error *err);
+/* Everything that was on its way waits again, or is ended. */
+void publisher_lost(struct publisher *publisher, const struct error *err);
+/* What the broker has sent, all of it. */
+int publisher_read(struct publisher *publisher, struct error *err);
+/* Some of what waits, unless the broker takes nothing now. */
+int publisher_send_waiting(struct publisher *publisher, struct error *err);
+int publisher_send_replies(struct publisher *publisher, struct error *err);
 
 #endif

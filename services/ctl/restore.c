@@ -27,7 +27,7 @@ struct restore_options {
 
 static const struct field option_fields[] = {
 	FIELD(struct restore_options, all, .help = "every character of the database; live caches stay as they are"),
-	FIELD(struct restore_options, page, .preset = "250", .min = 1, .max = 1000,
+	FIELD(struct restore_options, page, .preset = "500", .min = 1, .max = 1000,
 		.help = "characters in one command"),
 	FIELD(struct restore_options, timeout_ms, .as = "timeout", .unit = UNIT_MS, .preset = "60s", .min = 1,
 		.max = 3600 * 1000, .help = "how long to wait for any page to be answered"),

@@ -9,6 +9,15 @@ char *cache_key(int64_t char_id, char buffer[static CACHE_KEY_MAX])
 	return buffer;
 }
 
+void cache_queue_count(struct kv *kv, const int64_t *char_ids, size_t n, struct scratch *scratch)
+{
+	const char **arguments = scratch_array(scratch, n + 1, sizeof(*arguments));
+	arguments[0] = "EXISTS";
+	for (size_t i = 0; i < n; i++)
+		arguments[i + 1] = cache_key(char_ids[i], scratch_alloc(scratch, CACHE_KEY_MAX));
+	kv_queue_args(kv, n + 1, arguments, NULL);
+}
+
 void cache_queue_read(struct kv *kv, int64_t char_id)
 {
 	char key[CACHE_KEY_MAX];

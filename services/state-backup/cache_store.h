@@ -12,6 +12,9 @@
 /* The key of a character's cache into buffer; returns buffer. Any thread. */
 char *cache_key(int64_t char_id, char buffer[static CACHE_KEY_MAX]);
 
+/* Queue a question how many of these characters' caches are there: one command, one answer. */
+void cache_queue_count(struct kv *kv, const int64_t *char_ids, size_t n, struct scratch *scratch);
+
 /* Queue the reading of one character's cache: one command, one answer. */
 void cache_queue_read(struct kv *kv, int64_t char_id);
 

@@ -14,6 +14,8 @@ _Static_assert(IDLE_IN_TRANSACTION_MS > 2 * TICKET_MS, "a ticket must not outliv
 
 /* Tries in all where Redis was emptied meanwhile. */
 #define MAX_TRIES 3
+/* So many at once are most often those of an emptied Redis: one question whether any cache is there costs less than to read them all. */
+#define MANY 16
 
 /* One transaction's worth of work: the items whose caches are not live. */
 struct restoring {
@@ -50,10 +52,11 @@ static void take_live(struct restore *item, const struct cache *cache, bool repe
 	}
 }
 
+/* Without an answer no cache was there. */
 static void look_at(struct restoring *r, struct restore *item, const struct kv_answer *answer, bool repeated)
 {
-	struct cache cache;
-	const char *problem = cache_take(answer, &cache);
+	struct cache cache = { 0 };
+	const char *problem = answer ? cache_take(answer, &cache) : NULL;
 	if (problem && !item->force) {
 		item->outcome = RESTORE_UNREADABLE;
 		item->problem = scratch_strdup(r->scratch, problem);
@@ -90,24 +93,46 @@ static int find_repeated(struct restoring *r, const struct restore *items, size_
 	return 0;
 }
 
+/* False where none of their caches is there, as far as that is asked. */
+static int find_any(struct restoring *r, const struct restore *items, size_t n, bool *any, struct error *err)
+{
+	int64_t *ids = scratch_array(r->scratch, n, sizeof(*ids));
+	size_t n_ids = 0;
+	for (size_t i = 0; i < n; i++)
+		if (items[i].outcome == RESTORE_PENDING)
+			ids[n_ids++] = items[i].char_id;
+	*any = true;
+	if (n_ids < MANY)
+		return 0;
+	CLEANUP(kv_answers_release) struct kv_answers answers = { 0 };
+	cache_queue_count(r->kv, ids, n_ids, r->scratch);
+	if (kv_sync(r->kv, &answers, err) || kv_check(&answers, err))
+		return -1;
+	*any = kv_integer(kv_at(&answers, 0), 0) > 0;
+	return 0;
+}
+
 /* Takes the ticket and sorts out those that need nothing; answers must outlive the caches. */
 static int look(struct restoring *r, struct restore *items, size_t n, struct kv_answers *answers, struct error *err)
 {
+	bool any;
+	if (find_any(r, items, n, &any, err))
+		return -1;
 	ticket_queue(r->kv, &r->ticket);
 	for (size_t i = 0; i < n; i++)
-		if (items[i].outcome == RESTORE_PENDING)
+		if (any && items[i].outcome == RESTORE_PENDING)
 			cache_queue_read(r->kv, items[i].char_id);
 	if (kv_sync(r->kv, answers, err))
 		return -1;
 	if (kv_kind(kv_at(answers, 0)) == KV_ERROR)
 		return error_set(err, CODE_INTERNAL, "Redis: %s", kv_string(kv_at(answers, 0), NULL));
 	bool *repeated = scratch_array(r->scratch, n, sizeof(*repeated));
-	if (find_repeated(r, items, n, answers, repeated, err))
+	if (any && find_repeated(r, items, n, answers, repeated, err))
 		return -1;
 	size_t at = 1;
 	for (size_t i = 0; i < n; i++)
 		if (items[i].outcome == RESTORE_PENDING)
-			look_at(r, &items[i], kv_at(answers, at++), repeated[i]);
+			look_at(r, &items[i], any ? kv_at(answers, at++) : NULL, repeated[i]);
 	return 0;
 }
 

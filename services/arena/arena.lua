@@ -1,19 +1,20 @@
--- Every change of the arena's state in Redis: one operation a call, each of them one atomic step.
+-- Every change of the arena's state in Redis: one operation a call, each of them one atomic step; joins several a call.
 --
--- ARGV: operation, character, mode, then the operation's own words; which keys a claim touches is known only inside, so none
--- are declared in KEYS. All checks of an operation come before its first write. Time is this server's alone.
+-- ARGV: operation, character, mode, the rules, then the operation's own words; which keys a claim touches is known only inside, so
+-- none are declared in KEYS. All checks of an operation come before its first write. Time is this server's alone.
 --
 --   arena:queue:<mode>          zset   waiting characters by gear score
 --   arena:wait:<mode>:<score>   zset   those of one score by arrival: the longest waiting among equals in O(log n)
 --   arena:overdue:<mode>        zset   those past their patience, by gear score: served before nearer ones
 --   arena:request:<char>        hash   the active request
---   arena:last:<char>           hash   how the last one ended (left, expired, matched), and when the character last left a mode
+--   arena:last:<char>           string how the last one ended (left, expired, matched): see load_last
+--   arena:left:<char>           hash   when the character last left which mode, and by which message
 --   arena:battle:<session>      string "<mode> <char> <score> <char> <score> <matched_us>", while the match counts
 --   arena:expiry                zset   "<char> <mode>" by the time the request expires (ms)
 --   arena:announce              zset   what is still to be told to the world, by the time it may be (next) taken (ms)
 
 local call, floor, ceil = redis.call, math.floor, math.ceil
-local op, char, mode = ARGV[1], ARGV[2], ARGV[3]
+local op, char, mode = ARGV[1], ARGV[2], ARGV[3] -- a call of several joins sets the last two anew for each
 
 -- Scores and times stay the text that Redis gives and takes: to format a number costs half as much as a command does. The
 -- milliseconds of a time are its microseconds without their last three digits.
@@ -28,6 +29,7 @@ local patience_us, battle_ttl_ms, memory_ms = ARGV[7] * 1000, ARGV[8], ARGV[9]
 local GHOSTS_MAX = 200    -- dead entries removed by one call at most, so that no call holds the server for long
 local OVERDUE_MAX = '50'  -- overdue requests looked at by one call at most
 local ENTRY_MAX = 1000    -- bytes of what is to be told; a longer one is not ours
+local TRACEPARENT_LEN = 55
 local GUARD_MS = 60000    -- a request's hash outlives its expiry until the sweep; this guards against no sweep at all
 
 -- Requests ------------------------------------------------------------------------------------------------------------
@@ -64,6 +66,19 @@ local function is_alive(request)
 	return request and tonumber(request.expires_us) > now_us
 end
 
+-- What became of the last request; without fields when there was none.
+local function load_last(id)
+	local text = redis.pcall('GET', 'arena:last:' .. id)
+	if type(text) == 'table' then
+		call('DEL', 'arena:last:' .. id)
+		text = ''
+	end
+	local ended, ended_us, last_mode, score, created_us, expires_us, session, join_id =
+		string.match(text or '', '^(%l+) (%d+) (%S+) (%d+) (%d+) (%d+) (%S+) (.*)$')
+	return {ended = ended, ended_us = ended_us, mode = last_mode, score = score, created_us = created_us,
+		expires_us = expires_us, session = session ~= '-' and session, join_id = join_id}
+end
+
 local function is_overdue(request)
 	return now_us - request.created_us > patience_us
 end
@@ -78,28 +93,29 @@ local function add_entry(request)
 	call('ZADD', 'arena:wait:' .. mode .. ':' .. request.score, request.created_us, request.id)
 end
 
--- Ends a request: out of every index, its hash kept as arena:last.
-local function finish(request, how, ended_us, ...)
-	local last = 'arena:last:' .. request.id
+-- Ends a request: out of every index, what it was kept as arena:last.
+local function finish(request, how, ended_us, session)
 	if request.queued then
 		remove_entry(request.id, request.mode, request.score)
 		if is_overdue(request) then
 			call('ZREM', 'arena:overdue:' .. request.mode, request.id)
 		end
 		call('ZREM', 'arena:expiry', request.id .. ' ' .. request.mode)
-		call('RENAME', 'arena:request:' .. request.id, last)
-		call('HSET', last, 'ended', how, 'ended_us', ended_us, ...)
-	else
-		call('HSET', last, 'ended', how, 'ended_us', ended_us, 'mode', request.mode, 'gear_score', request.score,
-			'created_us', request.created_us, 'expires_us', request.expires_us, 'join_id', request.join_id,
-			'traceparent', request.traceparent, ...)
+		call('DEL', 'arena:request:' .. request.id)
 	end
-	call('PEXPIRE', last, memory_ms)
+	call('SET', 'arena:last:' .. request.id, table.concat({how, ended_us, request.mode, request.score, request.created_us,
+		request.expires_us, session or '-', request.join_id}, ' '), 'PX', memory_ms)
+end
+
+-- Puts a notice up to be told, with the trace that it belongs to, or -.
+local function announce(kind, traceparent, what)
+	local trace = #traceparent == TRACEPARENT_LEN and string.match(traceparent, '^[%x-]+$') or '-'
+	call('ZADD', 'arena:announce', now_ms, kind .. ' ' .. trace .. ' ' .. what)
 end
 
 local function expire(request)
 	finish(request, 'expired', request.expires_us)
-	call('ZADD', 'arena:announce', now_ms, 'expired ' .. request.id .. ' ' .. request.mode .. ' ' .. request.expires_us)
+	announce('expired', request.traceparent, request.id .. ' ' .. request.mode .. ' ' .. request.expires_us)
 end
 
 -- Who fits ------------------------------------------------------------------------------------------------------------
@@ -122,9 +138,14 @@ end
 
 -- The longest waiting request, past its patience, that fits. Without it a request between two crowded scores could see nearer
 -- ones served ahead of it for ever.
+local some_overdue = {} -- by mode: whether there were any when first asked; a join makes none
+
 local function find_overdue(me)
 	local key = 'arena:overdue:' .. mode
-	if call('EXISTS', key) == 0 then
+	if some_overdue[mode] == nil then
+		some_overdue[mode] = call('EXISTS', key) == 1
+	end
+	if not some_overdue[mode] then
 		return nil
 	end
 	local low, high = range(me.score, widen_cap, widen_cap)
@@ -212,9 +233,9 @@ end
 local function claim(me, other, session)
 	local battle = mode .. ' ' .. other.id .. ' ' .. other.score .. ' ' .. me.id .. ' ' .. me.score .. ' ' .. now
 	call('SET', 'arena:battle:' .. session, battle, 'PX', battle_ttl_ms)
-	finish(me, 'matched', now, 'session_id', session, 'traceparent', me.traceparent)
-	finish(other, 'matched', now, 'session_id', session)
-	call('ZADD', 'arena:announce', now_ms, 'battle ' .. session .. ' ' .. battle)
+	finish(me, 'matched', now, session)
+	finish(other, 'matched', now, session)
+	announce('battle', me.traceparent, session .. ' ' .. battle)
 	return battle
 end
 
@@ -226,82 +247,95 @@ end
 --
 -- Written out, not functions: whatever stands before the operation that was asked for is created anew at each call.
 
--- join: gear score, time to live (ms), sender's message id or '', time of the first attempt (µs) or 0, a session known to be settled
--- or '', the session id to use for a match, traceparent.
--- -> request … | newer (a later change stands) | busy MODE | match … SESSION (not known to be settled; … the request that led to
--- it, where its join had no message id)
+-- join: time to live (ms); then for each join: character, mode, gear score, sender's message id or '', time of the first attempt
+-- (µs) or 0, a session known to be settled or '', the session id to use for a match, traceparent.
+-- -> of each: request … | newer (a later change stands) | busy MODE | match … SESSION (not known to be settled; … the request that led
+-- to it, where its join had no message id)
 if op == 'join' then
-	local score, ttl_ms, join_id, first_at_us = ARGV[10], tonumber(ARGV[11]), ARGV[12], tonumber(ARGV[13])
-	local request = call('EXISTS', 'arena:request:' .. char) == 1 and load_request(char) -- mostly there is none
-	if is_alive(request) then
-		if request.mode == mode then
-			return answer(request)
+	local expires_ms = now_ms + ARGV[10]
+	local expires_us = string.format('%d000', expires_ms)
+
+	local function rfc3339(ms)
+		local z = floor(ms / 86400000) + 719468 -- days since 0000-03-01, so that leap days come last
+		local era, doe = floor(z / 146097), z % 146097
+		local yoe = floor((doe - floor(doe / 1460) + floor(doe / 36524) - floor(doe / 146096)) / 365)
+		local doy = doe - (365 * yoe + floor(yoe / 4) - floor(yoe / 100))
+		local mp = floor((5 * doy + 2) / 153)
+		local month, left = mp < 10 and mp + 3 or mp - 9, ms % 86400000
+		return string.format('%04d-%02d-%02dT%02d:%02d:%02d.%03dZ', yoe + era * 400 + (month <= 2 and 1 or 0), month,
+			doy - floor((153 * mp + 2) / 5) + 1, left / 3600000, left / 60000 % 60, left / 1000 % 60,
+			left % 1000) -- %d drops the fraction
+	end
+
+	local created_at, expires_at -- the same for all of this call
+	local function add_request(me)
+		local key = 'arena:request:' .. char
+		created_at, expires_at = created_at or rfc3339(now_ms), expires_at or rfc3339(expires_ms)
+		call('HSET', key, 'mode', mode, 'gear_score', me.score, 'created_at', created_at, 'expires_at', expires_at,
+			'created_us', now, 'expires_us', expires_us, 'join_id', me.join_id, 'traceparent', me.traceparent)
+		call('PEXPIRE', key, ARGV[10] + GUARD_MS)
+		add_entry(me)
+		call('ZADD', 'arena:expiry', expires_ms, char .. ' ' .. mode)
+	end
+
+	local function join(score, join_id, first_at_us, settled, new_session, traceparent)
+		local request = call('EXISTS', 'arena:request:' .. char) == 1 and load_request(char) -- mostly there is none
+		if is_alive(request) then
+			if request.mode == mode then
+				return answer(request)
+			end
+			return first_at_us > 0 and tonumber(request.created_us) > first_at_us and {'newer'} or {'busy', request.mode}
 		end
-		return first_at_us > 0 and tonumber(request.created_us) > first_at_us and {'newer'} or {'busy', request.mode}
-	end
-	if request then
-		expire(request)
-	end
-	local h = read_hash('arena:last:' .. char, 'ended_us', 'join_id', 'session_id', 'left:' .. mode, 'mode', 'gear_score',
-		'created_us', 'expires_us')
-	local ended_us, last_join_id, session, left_us = tonumber(h[1] or 0), h[2], h[3], tonumber(h[4] or 0)
-	if join_id ~= '' and last_join_id == join_id and h[5] and h[6] and h[7] and h[8] then
-		return {'request', h[5], h[6], h[7], h[8], now}
-	end
-	if first_at_us > 0 and ((ended_us or 0) > first_at_us or (left_us or 0) > first_at_us) then
-		return {'newer'}
-	end
-	if session and call('EXISTS', 'arena:battle:' .. session) == 1 then
-		if session ~= ARGV[14] and call('EXISTS', 'combat:result_cache:' .. session) == 0 then
-			local led = last_join_id == '' and h[5] and h[6] and h[7] and h[8]
-			return {'match', led and h[5] or '', led and h[6] or 0, led and h[7] or 0, led and h[8] or 0,
-				now, session}
+		if request then
+			expire(request)
 		end
-		call('DEL', 'arena:battle:' .. session)
-	end
-	local me = {id = char, mode = mode, score = score, created_us = now, join_id = join_id, traceparent = ARGV[16],
-		expires_us = string.format('%d000', now_ms + ttl_ms), queued = false}
-	local other = find(me)
-	if other then
-		claim(me, other, ARGV[15])
+		local last = load_last(char)
+		if join_id ~= '' and last.join_id == join_id then
+			return {'request', last.mode, last.score, last.created_us, last.expires_us, now}
+		end
+		if first_at_us > 0 then
+			local left_us = read_hash('arena:left:' .. char, 'left:' .. mode)[1]
+			if tonumber(last.ended_us or 0) > first_at_us or (tonumber(left_us or 0) or 0) > first_at_us then
+				return {'newer'}
+			end
+		end
+		local session = last.session
+		if session and call('EXISTS', 'arena:battle:' .. session) == 1 then
+			if session ~= settled and call('EXISTS', 'combat:result_cache:' .. session) == 0 then
+				local led = last.join_id == ''
+				return {'match', led and last.mode or '', led and last.score or 0, led and last.created_us or 0,
+					led and last.expires_us or 0, now, session}
+			end
+			call('DEL', 'arena:battle:' .. session)
+		end
+		local me = {id = char, mode = mode, score = score, created_us = now, expires_us = expires_us, join_id = join_id,
+			traceparent = traceparent, queued = false}
+		local other = find(me)
+		if other then
+			claim(me, other, new_session)
+		else
+			add_request(me)
+		end
 		return answer(me)
 	end
 
-	local day, date -- most often both times are of one day
-	local function rfc3339(ms)
-		if day ~= floor(ms / 86400000) then
-			day = floor(ms / 86400000)
-			local z = day + 719468 -- days since 0000-03-01, so that leap days come last
-			local era, doe = floor(z / 146097), z % 146097
-			local yoe = floor((doe - floor(doe / 1460) + floor(doe / 36524) - floor(doe / 146096)) / 365)
-			local doy = doe - (365 * yoe + floor(yoe / 4) - floor(yoe / 100))
-			local mp = floor((5 * doy + 2) / 153)
-			local month = mp < 10 and mp + 3 or mp - 9
-			date = string.format('%04d-%02d-%02d', yoe + era * 400 + (month <= 2 and 1 or 0), month,
-				doy - floor((153 * mp + 2) / 5) + 1)
-		end
-		local left = ms % 86400000
-		return string.format('%sT%02d:%02d:%02d.%03dZ', date, left / 3600000, left / 60000 % 60, left / 1000 % 60,
-			left % 1000) -- %d drops the fraction
+	local answers = {}
+	for at = 11, #ARGV, 8 do
+		char, mode = ARGV[at], ARGV[at + 1]
+		answers[#answers + 1] = join(ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 4]), unpack(ARGV, at + 5, at + 7))
+		now_us = now_us + 1 -- they arrive one after another
+		now = string.format('%d', now_us)
 	end
-	local key, expires_ms = 'arena:request:' .. char, string.sub(me.expires_us, 1, -4)
-	call('HSET', key, 'mode', mode, 'gear_score', score, 'created_at', rfc3339(now_ms), 'expires_at', rfc3339(expires_ms),
-		'created_us', now, 'expires_us', me.expires_us, 'join_id', join_id, 'traceparent', me.traceparent)
-	call('PEXPIRE', key, ttl_ms + GUARD_MS)
-	add_entry(me)
-	call('ZADD', 'arena:expiry', expires_ms, char .. ' ' .. mode)
-	return answer(me)
+	return answers
 end
 
 -- leave: sender's message id or '', time of the first attempt (µs) or 0. -> 1 when a request was ended, else 0
 if op == 'leave' then
 	local leave_id, first_at_us = ARGV[10], tonumber(ARGV[11])
-	local last = 'arena:last:' .. char
-	if leave_id ~= '' then
-		local done = read_hash(last, 'leave_id', 'left')
-		if done[1] == leave_id then
-			return tonumber(done[2] or 0)
-		end
+	local key = 'arena:left:' .. char
+	local done = read_hash(key, 'leave_id', 'left')
+	if leave_id ~= '' and done[1] == leave_id then
+		return tonumber(done[2] or 0)
 	end
 	local request = load_request(char)
 	local left = is_alive(request) and request.mode == mode
@@ -312,9 +346,8 @@ if op == 'leave' then
 		finish(request, 'left', now)
 	end
 	-- Also when there was nothing to leave: a join that is retried later must see that the player left since.
-	read_hash(last, 'left')
-	call('HSET', last, 'left:' .. mode, now, 'leave_id', leave_id, 'left', left and 1 or 0)
-	call('PEXPIRE', last, memory_ms)
+	call('HSET', key, 'left:' .. mode, now, 'leave_id', leave_id, 'left', left and 1 or 0)
+	call('PEXPIRE', key, memory_ms)
 	return left and 1 or 0
 end
 
@@ -335,19 +368,18 @@ if op == 'match' then
 		end
 		return {'waiting'}
 	end
-	local h = read_hash('arena:last:' .. char, 'ended', 'mode', 'session_id', 'expires_us')
-	local ended, last_mode, session, expires_us = h[1], h[2], h[3], digits(h[4]) and h[4] or 0
+	local last = load_last(char)
 	if request then
-		ended, last_mode, expires_us = 'expired', request.mode, request.expires_us
+		last = {ended = 'expired', mode = request.mode, expires_us = request.expires_us}
 	end
-	if last_mode ~= mode then
+	if last.mode ~= mode then
 		return {'none'}
 	end
-	if ended == 'matched' then
-		local battle = session and redis.pcall('GET', 'arena:battle:' .. session)
-		return type(battle) == 'string' and {'matched', session, battle} or {'none'}
+	if last.ended == 'matched' then
+		local battle = last.session and redis.pcall('GET', 'arena:battle:' .. last.session)
+		return type(battle) == 'string' and {'matched', last.session, battle} or {'none'}
 	end
-	return ended == 'expired' and now_us < expires_us + ARGV[10] * 1000 and {'timeout'} or {'none'}
+	return last.ended == 'expired' and now_us < last.expires_us + ARGV[10] * 1000 and {'timeout'} or {'none'}
 end
 
 -- status -> request … of the active request | none
@@ -370,7 +402,6 @@ if op == 'expire' then
 		if id and not request then -- Redis lost the hash: the entry knows enough to end it
 			local score = call('ZSCORE', 'arena:queue:' .. entry_mode, id) or '0'
 			remove_entry(id, entry_mode, score)
-			read_hash('arena:last:' .. id, 'ended')
 			expire({id = id, mode = entry_mode, score = score, created_us = '0',
 				expires_us = string.format('%.0f', due[i + 1] * 1000), join_id = '', traceparent = '', queued = false})
 		end
@@ -378,30 +409,21 @@ if op == 'expire' then
 	return #due / 2
 end
 
--- The traceparent of the command that an entry of arena:announce comes from; '' where its character has gone on since.
-local function trace_of(entry)
-	local session, claimer = string.match(entry, '^battle (%S+) %S+ %d+ %d+ (%d+) ')
-	local expired, expires_us = string.match(entry, '^expired (%d+) %S+ (%d+)$')
-	if not (claimer or expired) then
-		return ''
-	end
-	local h = read_hash('arena:last:' .. (claimer or expired), 'session_id', 'expires_us', 'traceparent')
-	local is_last = claimer and h[1] == session or expired and h[2] == expires_us
-	return is_last and h[3] or ''
-end
-
 -- take: how many at most, lease (ms). What is due to be announced, oldest first; nobody else is given it before the lease is over.
--- -> entry, its traceparent or '', entry, …
+-- -> entry, …
 if op == 'take' then
-	local taken = {}
+	local taken, leased = {}, {}
 	for _, entry in ipairs(call('ZRANGEBYSCORE', 'arena:announce', '-inf', now_ms, 'LIMIT', 0, ARGV[10])) do
 		if #entry > ENTRY_MAX then
 			call('ZREM', 'arena:announce', entry)
 		else
-			call('ZADD', 'arena:announce', now_ms + ARGV[11], entry)
 			taken[#taken + 1] = entry
-			taken[#taken + 1] = trace_of(entry)
+			leased[#leased + 1] = now_ms + ARGV[11]
+			leased[#leased + 1] = entry
 		end
+	end
+	if #taken > 0 then
+		call('ZADD', 'arena:announce', unpack(leased))
 	end
 	return taken
 end

@@ -4,7 +4,9 @@
 
 #include "arena_session.h"
 
-#define SCRIPT_WORDS_MAX 7
+#define JOINS_A_CALL 16 /* with 50 µs each, so that no call holds the server for long */
+#define JOIN_WORDS 8
+#define SCRIPT_WORDS_MAX (1 + JOINS_A_CALL * JOIN_WORDS)
 
 /* Queues one operation with its own words behind what every operation is given. mode is "" where it does not matter. */
 void script_queue(struct arena_session *session, const char *operation, int64_t char_id, const char *mode,

@@ -7,6 +7,7 @@
 #include "arena_script.h"
 #include "arena_settings.h"
 #include "gear_score.h"
+#include "trace.h"
 
 int arena_session_leave_queue(struct arena_session *session, int64_t char_id, const char *mode, const char *message_id,
 	int64_t first_at_us, bool *left, struct error *err)
@@ -160,19 +161,23 @@ int arena_session_get_gear_score(struct arena_session *session, int64_t char_id,
 
 static void parse_notice(struct arena_session *session, const char *text, struct arena_notice *notice)
 {
-	char session_id[UUID_TEXT_MAX], mode[ARENA_MODE_MAX + 1];
+	char trace[TRACEPARENT_LEN + 1], session_id[UUID_TEXT_MAX], mode[ARENA_MODE_MAX + 1];
 	int end = 0;
 
-	notice->entry = text;
-	notice->kind = NOTICE_UNREADABLE;
-	if (sscanf(text, "battle %36s %n", session_id, &end) == 1 && end) {
-		if (!battle_parse(session_id, text + end, session->scratch, &notice->battle, NULL))
-			notice->kind = NOTICE_BATTLE;
-	} else if (sscanf(text, "expired %" SCNd64 " %32s %" SCNd64, &notice->char_id, mode, &notice->expired_us) ==
-		   3) {
+	*notice = (struct arena_notice){ .kind = NOTICE_UNREADABLE, .entry = text, .traceparent = "" };
+	if (sscanf(text, "battle %55s %36s %n", trace, session_id, &end) == 2 && end) {
+		if (battle_parse(session_id, text + end, session->scratch, &notice->battle, NULL))
+			return;
+		notice->kind = NOTICE_BATTLE;
+	} else if (sscanf(text, "expired %55s %" SCNd64 " %32s %" SCNd64, trace, &notice->char_id, mode,
+			   &notice->expired_us) == 4) {
 		notice->mode = scratch_strdup(session->scratch, mode);
 		notice->kind = NOTICE_EXPIRED;
+	} else {
+		return;
 	}
+	if (strcmp(trace, "-") != 0)
+		notice->traceparent = scratch_strdup(session->scratch, trace);
 }
 
 int arena_session_take_notices(struct arena_session *session, int64_t max, int64_t lease_ms,
@@ -184,12 +189,10 @@ int arena_session_take_notices(struct arena_session *session, int64_t max, int64
 	if (script_call(session, "take", 0, "", words, ARRAY_LEN(words), &answers, err))
 		return -1;
 	const struct kv_answer *entries = kv_at(&answers, 0);
-	size_t taken = kv_length(entries) / 2;
+	size_t taken = kv_length(entries);
 	struct arena_notice *items = scratch_array(session->scratch, taken, sizeof(*items));
-	for (size_t i = 0; i < taken; i++) {
-		parse_notice(session, answer_word(session, entries, 2 * i), &items[i]);
-		items[i].traceparent = answer_word(session, entries, 2 * i + 1);
-	}
+	for (size_t i = 0; i < taken; i++)
+		parse_notice(session, answer_word(session, entries, i), &items[i]);
 	*notices = items;
 	*n = taken;
 	return 0;

@@ -65,29 +65,47 @@ static void read_answer(struct arena_session *session, const struct kv_answer *a
 	}
 }
 
+/* Queues one call for so many pending joins. */
+static void queue_joins(struct arena_session *session, struct arena_join *const *joins, size_t n)
+{
+	const char *words[SCRIPT_WORDS_MAX] = { script_number(session, arena_settings.request_ttl_ms) };
+	size_t at = 1;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct arena_join *join = joins[i];
+
+		words[at++] = script_number(session, join->char_id);
+		words[at++] = join->mode;
+		words[at++] = script_number(session, join->gear_score);
+		words[at++] = join->message_id;
+		words[at++] = script_number(session, join->first_at_us);
+		words[at++] = join->settled ? join->settled : "";
+		words[at++] = script_battle_id(session);
+		words[at++] = join->traceparent;
+	}
+	script_queue(session, "join", 0, "", words, at);
+}
+
 /* Sends all pending joins in one round trip. */
 static int send_joins(struct arena_session *session, struct arena_join *joins, size_t n, struct error *err)
 {
 	CLEANUP(kv_answers_release) struct kv_answers answers = { 0 };
-	size_t answered = 0;
+	struct arena_join **pending = scratch_array(session->scratch, n, sizeof(struct arena_join *));
+	size_t m = 0;
 
-	for (size_t i = 0; i < n; i++) {
-		const struct arena_join *join = &joins[i];
-
-		if (join->status != JOIN_PENDING)
-			continue;
-		const char *words[] = { script_number(session, join->gear_score),
-			script_number(session, arena_settings.request_ttl_ms), join->message_id,
-			script_number(session, join->first_at_us), join->settled ? join->settled : "",
-			script_battle_id(session), join->traceparent };
-
-		script_queue(session, "join", join->char_id, join->mode, words, ARRAY_LEN(words));
-	}
-	if (kv_sync(session->kv, &answers, err))
-		return -1;
 	for (size_t i = 0; i < n; i++)
 		if (joins[i].status == JOIN_PENDING)
-			read_answer(session, kv_at(&answers, answered++), &joins[i]);
+			pending[m++] = &joins[i];
+	for (size_t i = 0; i < m; i += JOINS_A_CALL)
+		queue_joins(session, pending + i, m - i < JOINS_A_CALL ? m - i : JOINS_A_CALL);
+	if (kv_sync(session->kv, &answers, err))
+		return -1;
+	for (size_t i = 0; i < m; i++) {
+		const struct kv_answer *call = kv_at(&answers, i / JOINS_A_CALL);
+
+		/* An error is of all that were in the call. */
+		read_answer(session, kv_kind(call) == KV_ERROR ? call : kv_item(call, i % JOINS_A_CALL), pending[i]);
+	}
 	return 0;
 }
 

@@ -351,7 +351,8 @@ if op == 'leave' then
 	return left and 1 or 0
 end
 
--- match: how long a timeout is told (ms), the session id to use, traceparent or '' when nobody asked. -> matched SESSION BATTLE | waiting | timeout | none
+-- match: how long a timeout is told (ms), the session id to use, traceparent or '' when nobody asked.
+-- -> matched SESSION BATTLE | waiting | timeout | none
 if op == 'match' then
 	local request = load_request(char)
 	if is_alive(request) then

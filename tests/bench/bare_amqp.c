@@ -4,6 +4,8 @@
  *	bare_amqp consume URL QUEUE N PREFETCH ACK_EVERY	takes N messages and only acks
  *	bare_amqp request URL ROUTING_KEY TYPE N WINDOW		on game.rpc, WINDOW in flight; bodies from standard input, a line each
  * Prints seconds; of requests also how many were answered ok.
+ *	bare_amqp timed URL ROUTING_KEY TYPE			on game.rpc, the bodies of standard input, a line each, one at a time
+ * Prints for each how many milliseconds passed until it was answered, ok.
  *	bare_amqp paced URL ROUTING_KEY TYPE RATE EVENT_KEY	the bodies of standard input onto game.commands, RATE a second, while it
  *								listens for the event that names the same session_id
  * Prints for each body how many milliseconds after it was due its event came; -1 when none came within 5 s of the last one.
@@ -179,28 +181,40 @@ static int more_is_there(amqp_connection_state_t connection)
 	return amqp_frames_enqueued(connection) || amqp_data_in_buffer(connection);
 }
 
+static amqp_basic_properties_t begin_requests(amqp_connection_state_t connection, const char *type)
+{
+	amqp_basic_properties_t properties = {
+		._flags = AMQP_BASIC_TYPE_FLAG | AMQP_BASIC_REPLY_TO_FLAG,
+		.type = amqp_cstring_bytes(type),
+		.reply_to = amqp_cstring_bytes("amq.rabbitmq.reply-to"),
+	};
+
+	amqp_basic_consume(connection, 1, properties.reply_to, amqp_empty_bytes, 0, 1, 0, amqp_empty_table);
+	must(amqp_get_rpc_reply(connection).reply_type == AMQP_RESPONSE_NORMAL, "consume");
+	return properties;
+}
+
+static void send_request(amqp_connection_state_t connection, const char *key, const amqp_basic_properties_t *properties,
+	const char *body)
+{
+	must(amqp_basic_publish(connection, 1, amqp_cstring_bytes("game.rpc"), amqp_cstring_bytes(key), 0, 0,
+		     properties, amqp_cstring_bytes(body)) == AMQP_STATUS_OK,
+		"publish");
+}
+
 static int request(int argc, char **argv)
 {
 	must(argc == 7, "arguments");
 	amqp_connection_state_t connection = open_connection(argv[2]);
-	amqp_basic_properties_t properties = {
-		._flags = AMQP_BASIC_TYPE_FLAG | AMQP_BASIC_REPLY_TO_FLAG,
-		.type = amqp_cstring_bytes(argv[4]),
-		.reply_to = amqp_cstring_bytes("amq.rabbitmq.reply-to"),
-	};
 	long n = strtol(argv[5], NULL, 10), window = strtol(argv[6], NULL, 10), n_bodies, sent = 0, taken = 0, ok = 0;
 	char **bodies = read_bodies(&n_bodies);
 	double start = now_s();
+	amqp_basic_properties_t properties = begin_requests(connection, argv[4]);
 
-	amqp_basic_consume(connection, 1, properties.reply_to, amqp_empty_bytes, 0, 1, 0, amqp_empty_table);
-	must(amqp_get_rpc_reply(connection).reply_type == AMQP_RESPONSE_NORMAL, "consume");
 	while (taken < n) {
 		cork(connection, 1);
 		for (; sent < n && sent - taken < window; sent++)
-			must(amqp_basic_publish(connection, 1, amqp_cstring_bytes("game.rpc"),
-				     amqp_cstring_bytes(argv[3]), 0, 0, &properties,
-				     amqp_cstring_bytes(bodies[sent % n_bodies])) == AMQP_STATUS_OK,
-				"publish");
+			send_request(connection, argv[3], &properties, bodies[sent % n_bodies]);
 		cork(connection, 0);
 		do {
 			ok += take_reply(connection);
@@ -208,6 +222,26 @@ static int request(int argc, char **argv)
 		} while (taken < n && more_is_there(connection));
 	}
 	printf("%.6f %ld\n", now_s() - start, ok);
+	amqp_destroy_connection(connection);
+	free_bodies(bodies, n_bodies);
+	return 0;
+}
+
+static int timed(int argc, char **argv)
+{
+	must(argc == 5, "arguments");
+	amqp_connection_state_t connection = open_connection(argv[2]);
+	amqp_basic_properties_t properties = begin_requests(connection, argv[4]);
+	long n_bodies;
+	char **bodies = read_bodies(&n_bodies);
+
+	for (long i = 0; i < n_bodies; i++) {
+		double start = now_s();
+
+		send_request(connection, argv[3], &properties, bodies[i]);
+		must(take_reply(connection), "a request");
+		printf("%.6f\n", (now_s() - start) * 1000);
+	}
 	amqp_destroy_connection(connection);
 	free_bodies(bodies, n_bodies);
 	return 0;
@@ -395,6 +429,8 @@ int main(int argc, char **argv)
 		return request(argc, argv);
 	if (argc > 1 && strcmp(argv[1], "respond") == 0)
 		return respond(argc, argv);
+	if (argc > 1 && strcmp(argv[1], "timed") == 0)
+		return timed(argc, argv);
 	must(argc > 1 && strcmp(argv[1], "consume") == 0, "usage");
 	return consume(argc, argv);
 }

@@ -8,16 +8,17 @@
 #define REFUSED_AGAIN_MS 500
 
 struct metric publisher_metrics[PUBLISHER_METRICS] = {
-	{ "published_total", "Messages handed to the broker", METRIC_COUNTER, 0, 0 },
-	{ "publish_confirmed_total", "Publications confirmed by the broker", METRIC_COUNTER, 0, 0 },
-	{ "publish_refused_total", "Publications refused or returned by the broker; each is tried again",
-		METRIC_COUNTER, 0, 0 },
-	{ "publisher_connects_total", "Connections made by the publisher", METRIC_COUNTER, 0, 0 },
-	{ "events_unheard_total", "Events that no queue took, most of them without being published each",
-		METRIC_COUNTER, 0, 0 },
-	{ "replies_dropped_total", "Replies dropped for want of a broker", METRIC_COUNTER, 0, 0 },
-	{ "publish_waiting", "Publications not yet confirmed", METRIC_GAUGE, 0, 0 },
+	[PUBLISHED] = { .name = "published_total", .help = "Messages handed to the broker" },
+	[CONFIRMED] = { .name = "publish_confirmed_total", .help = "Publications confirmed by the broker" },
+	[REFUSED_AGAIN] = { .name = "publish_refused_total",
+		.help = "Publications refused or returned by the broker; each is tried again" },
+	[CONNECTS] = { .name = "publisher_connects_total", .help = "Connections made by the publisher" },
+	[UNHEARD] = { .name = "events_unheard_total",
+		.help = "Events that no queue took, most of them without being published each" },
+	[REPLIES_DROPPED] = { .name = "replies_dropped_total", .help = "Replies dropped for want of a broker" },
+	[WAITING] = { .name = "publish_waiting", .help = "Publications not yet confirmed", .kind = METRIC_GAUGE },
 };
+
 void publisher_lost(struct publisher *publisher, const struct error *err)
 {
 	log_line(LOG_WARN, "publisher_lost", "%s", err->text);

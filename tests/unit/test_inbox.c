@@ -54,6 +54,7 @@ static void let_go(void)
 
 static void begin(void)
 {
+	inbox = (struct inbox){ 0 };
 	inbox_init(&inbox);
 	sent = 0;
 	refused = 0;

@@ -1,5 +1,7 @@
-/* What the publisher's files share: the thread in publisher.c, its connection in publisher_link.c,
- * requests and their answers in requests.c. */
+/*
+ * What the publisher's files share: the thread in publisher.c, its connection in publisher_link.c, requests and their answers in
+ * requests.c.
+ */
 #ifndef GARRISON_PUBLISHER_INTERNAL_H
 #define GARRISON_PUBLISHER_INTERNAL_H
 

@@ -1,7 +1,7 @@
 -- Every change of the arena's state in Redis: one operation a call, each of them one atomic step; joins several a call.
 --
 -- ARGV: operation, character, mode, the rules, then the operation's own words; which keys a claim touches is known only inside, so
--- none are declared in KEYS. All checks of an operation come before its first write. Time is this server's alone.
+-- none are declared in KEYS. All checks of an operation, and of each join, come before its first write. Time is this server's alone.
 --
 --   arena:queue:<mode>          zset   waiting characters by gear score
 --   arena:wait:<mode>:<score>   zset   those of one score by arrival: the longest waiting among equals in O(log n)
@@ -136,10 +136,10 @@ local function range(score, own_percent, their_percent)
 	return low, math.max(floor(score * (100 + own_percent) / 100), floor(score * 100 / (100 - their_percent)))
 end
 
--- The longest waiting request, past its patience, that fits. Without it a request between two crowded scores could see nearer
--- ones served ahead of it for ever.
 local some_overdue = {} -- by mode: whether there were any when first asked; a join makes none
 
+-- The longest waiting request, past its patience, that fits. Without it a request between two crowded scores could see nearer
+-- ones served ahead of it for ever.
 local function find_overdue(me)
 	local key = 'arena:overdue:' .. mode
 	if some_overdue[mode] == nil then
@@ -322,7 +322,15 @@ if op == 'join' then
 	local answers = {}
 	for at = 11, #ARGV, 8 do
 		char, mode = ARGV[at], ARGV[at + 1]
-		answers[#answers + 1] = join(ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 4]), unpack(ARGV, at + 5, at + 7))
+		local joined, result = pcall(join, ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 4]), unpack(ARGV, at + 5, at + 7))
+		if not joined then
+			local problem = type(result) == 'table' and result.err or result
+			if not string.find(problem, 'WRONGTYPE', 1, true) then
+				error(result) -- of the server: nobody's own
+			end
+			result = {err = problem} -- a key that another program has spoiled is the matter of whoever needs it
+		end
+		answers[#answers + 1] = result
 		now_us = now_us + 1 -- they arrive one after another
 		now = string.format('%d', now_us)
 	end

@@ -53,8 +53,8 @@ struct arena_join {
 
 /*
  * Puts characters in the queue of their mode, matching each at once where somebody fits. Their gear scores are read in one
- * statement and the joins sent in one round trip, in order, several a step. A fight that was settled ends its match on the way. Again with the
- * same message_id: the same request, and nothing is changed.
+ * statement and the joins sent in one round trip, in order, several a step. A fight that was settled ends its match on the way.
+ * Again with the same message_id: the same request, and nothing is changed.
  */
 void arena_session_join_queue(struct arena_session *session, struct arena_join *joins, size_t n);
 

@@ -103,7 +103,7 @@ static int send_joins(struct arena_session *session, struct arena_join *joins, s
 	for (size_t i = 0; i < m; i++) {
 		const struct kv_answer *call = kv_at(&answers, i / JOINS_A_CALL);
 
-		/* An error is of all that were in the call. */
+		/* An error of the call is of all that were in it; one of theirs stands among the answers. */
 		read_answer(session, kv_kind(call) == KV_ERROR ? call : kv_item(call, i % JOINS_A_CALL), pending[i]);
 	}
 	return 0;

@@ -77,6 +77,18 @@ def test_keys_of_another_type_under_a_players_name(fleet, arena, redis, kind):
     assert worker.running
 
 
+def test_a_spoiled_key_is_the_matter_of_whoever_needs_it(fleet, arena, amqp, redis):
+    """Joins that come together are sent to Redis together; one that cannot be done leaves the others as they would be alone."""
+    redis.set("arena:wait:1v1:100", "no zset")
+    ids = arena.characters([1000, 5000, 100, 20000, 90000])
+    for char_id in ids:
+        amqp.publish("arena.join_queue", {"char_id": char_id, "mode": "1v1"}, message_id=f"join-{char_id}")
+    fleet.start("arena", retry_delays="10s,60s")
+    others = ids[:2] + ids[3:]
+    # Without a turn on a rung.
+    wait_for(lambda: all(arena.status(char_id)["active"] for char_id in others), 5, what="the others to wait")
+
+
 def test_members_that_are_no_players(fleet, arena, redis):
     redis.zadd("arena:queue:1v1", {b"": 100, b"abc": 100, b"\xff\xfe": 101, b"-5": 99, b"1e3": 100, b"99999999": float("inf")})
     redis.zadd("arena:wait:1v1:100", {b"abc": 1, b"": 2})

@@ -326,7 +326,7 @@ if op == 'join' then
 		if not joined then
 			local problem = type(result) == 'table' and result.err or result
 			if not string.find(problem, 'WRONGTYPE', 1, true) then
-				error(result) -- of the server: nobody's own
+				return {err = problem} -- of the server, nobody's own; error() would put ERR before its code
 			end
 			result = {err = problem} -- a key that another program has spoiled is the matter of whoever needs it
 		end

@@ -71,8 +71,14 @@ class ClusterStack(Stack):
     def prefer(self, node):
         """Workers that start from now on try this node first."""
         first = self._number(node) - 1
-        urls = self.servers.url("AMQP_URL").split(",")
-        self.amqp_urls = urls[first:] + urls[:first]
+
+        def put_first(urls):
+            urls = sorted(urls, key=lambda url: urlsplit(url).port)
+            return urls[first:] + urls[:first]
+
+        self.amqp_urls = put_first(self.amqp_urls)
+        for file in self.users.folder.glob("*-amqp-url"):
+            file.write_text(",".join(put_first(file.read_text().strip().split(","))))
 
     @property
     def api_url(self):

@@ -133,6 +133,8 @@ int bus_consume(struct bus *bus, enum bus_channel channel, const char *queue, co
 	bool no_ack, struct error *err);
 /* Sent without waiting for any answer; 0, or -1 when the connection is gone. */
 int bus_cancel(struct bus *bus, const char *consumer_tag);
+/* As bus_bind(); what is bound stays. Where the queue is gone the broker closes the channel, and bus_next() fails. */
+int bus_bind_again(struct bus *bus, const char *queue, const char *exchange, const char *key);
 int bus_ack(struct bus *bus, uint64_t tag, bool multiple);
 int bus_nack(struct bus *bus, uint64_t tag, bool requeue);
 /* Answered by BUS_QUEUE_INFO or BUS_NO_QUEUE. 1: not sent, an earlier question is still open. */

@@ -167,6 +167,17 @@ int bus_cancel(struct bus *bus, const char *consumer_tag)
 	return sent(amqp_send_method(bus->connection, BUS_MAIN, AMQP_BASIC_CANCEL_METHOD, &cancel));
 }
 
+int bus_bind_again(struct bus *bus, const char *queue, const char *exchange, const char *key)
+{
+	amqp_queue_bind_t bind = { .queue = bus_bytes(queue),
+		.exchange = bus_bytes(exchange),
+		.routing_key = bus_bytes(key),
+		.nowait = 1,
+		.arguments = amqp_empty_table };
+
+	return sent(amqp_send_method(bus->connection, BUS_MAIN, AMQP_QUEUE_BIND_METHOD, &bind));
+}
+
 int bus_ack(struct bus *bus, uint64_t tag, bool multiple)
 {
 	return sent(amqp_basic_ack(bus->connection, BUS_MAIN, tag, multiple));

@@ -10,10 +10,7 @@
 #include "crash.h"
 #include "dispatch.h"
 #include "log.h"
-#include "request_queue.h"
 
-#define TAG_DURABLE "durable"
-#define TAG_RPC "rpc"
 #define CONNECT_LIMIT_MS 5000
 #define BACKOFF_FIRST_MS 50
 #define BACKOFF_LAST_MS 2000
@@ -22,35 +19,10 @@
 #define PROBE_POLL_MS 50
 #define DRAIN_POLL_MS 10
 #define ACK_EVERY 64
-#define PREFETCH_PER_THREAD 32
-#define PREFETCH_MAX 4096
 /* Bodies and their structs held at a time; with a larger one the socket is left unread and the broker waits. */
 #define HELD_MAX ((size_t)2 << 20)
 
 /* ---- connecting ---- */
-
-static size_t largest_batch(const struct service *service)
-{
-	size_t largest = PREFETCH_PER_THREAD;
-
-	for (size_t i = 0; i < service->n_commands; i++)
-		if (service->commands[i].batch_max > largest)
-			largest = service->commands[i].batch_max;
-	return largest;
-}
-
-/*
- * What the threads can hold and more, so that the next messages are here when the last ones end. Beyond a few, more would only take
- * memory: the broker sends faster than anybody handles.
- */
-static int prefetch(const struct service *service)
-{
-	size_t batch = largest_batch(service);
-	size_t ahead = batch > PREFETCH_PER_THREAD ? PREFETCH_PER_THREAD + batch / 4 : batch;
-	size_t wanted = (size_t)common_settings.max_concurrent_tasks * (batch + ahead);
-
-	return (int)(wanted > PREFETCH_MAX ? PREFETCH_MAX : wanted);
-}
 
 static void lost(struct listener *listener, const struct error *err)
 {
@@ -74,34 +46,6 @@ static void drop_unbegun(struct listener *listener)
 	}
 }
 
-static int consume_requests(struct listener *listener, struct error *err)
-{
-	int failed = bus_consume(listener->bus, BUS_MAIN, listener->rpc_queue, TAG_RPC, listener->prefetch, false, err);
-
-	if (!failed || err->code != CODE_NOT_FOUND || !request_queue_is_transient(common_settings.amqp_url))
-		return failed;
-	if (request_queue_declare(listener->bus, listener->service->name, err))
-		return -1;
-	log_line(LOG_WARN, "requests_declared", "%s was gone, with its node of the cluster: declared anew",
-		listener->rpc_queue);
-	return bus_consume(listener->bus, BUS_MAIN, listener->rpc_queue, TAG_RPC, listener->prefetch, false, err);
-}
-
-static int begin_consuming(struct listener *listener, struct error *err)
-{
-	if (!listener->rpc_on) {
-		if (consume_requests(listener, err))
-			return -1;
-		listener->rpc_on = true;
-	}
-	if (listener->durable_wanted && !listener->durable_on) {
-		if (bus_consume(listener->bus, BUS_MAIN, listener->queue, TAG_DURABLE, listener->prefetch, false, err))
-			return -1;
-		listener->durable_on = true;
-	}
-	return 0;
-}
-
 static int connect_once(struct listener *listener, struct error *err)
 {
 	drop_unbegun(listener);
@@ -111,7 +55,7 @@ static int connect_once(struct listener *listener, struct error *err)
 	listener->durable_wanted = !workers_down(listener->workers);
 	if (!bus_is_open(listener->bus) && bus_connect(listener->bus, false, CONNECT_LIMIT_MS, err))
 		return -1;
-	if (begin_consuming(listener, err)) {
+	if (listener_begin_consuming(listener, err)) {
 		bus_close(listener->bus, 0);
 		return -1;
 	}
@@ -154,7 +98,7 @@ static int follow_stores(struct listener *listener, struct error *err)
 	}
 	if (!down && !listener->durable_on) {
 		listener->durable_wanted = true;
-		return begin_consuming(listener, err);
+		return listener_begin_consuming(listener, err);
 	}
 	return 0;
 }
@@ -304,7 +248,7 @@ static int run_connected(struct listener *listener, bool drain, struct error *er
 		return -1;
 	if (listener_tell_verdicts(listener))
 		return error_down(err, STORE_BROKER, "cannot ack: the connection is gone");
-	if (!drain && follow_stores(listener, err))
+	if (!drain && (listener_keep_requests(listener, err) || follow_stores(listener, err)))
 		return -1;
 	if (more == 0)
 		wait_for_work(listener, poll_limit_ms(listener, drain));
@@ -389,7 +333,7 @@ void listener_count(void)
 void listener_start(struct listener *listener, struct workers *workers)
 {
 	listener->workers = workers;
-	listener->prefetch = prefetch(listener->service);
+	listener->prefetch = listener_prefetch(listener->service);
 	bus_start_thread(&listener->thread, listener_main, listener);
 	listener->started = true;
 }

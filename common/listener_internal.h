@@ -1,4 +1,4 @@
-/* What the listener's files share: deliveries and the thread in listener.c, verdicts told to the broker in verdicts.c. */
+/* What the listener's files share: deliveries and the thread in listener.c, consumers in listener_consume.c, verdicts in verdicts.c. */
 #ifndef GARRISON_LISTENER_INTERNAL_H
 #define GARRISON_LISTENER_INTERNAL_H
 
@@ -10,6 +10,9 @@
 
 /* How long a finished message may wait for an unfinished one before it, so that many can be acked at once. */
 #define HEAD_STUCK_MS 200
+/* Its consumers. */
+#define TAG_DURABLE "durable"
+#define TAG_RPC "rpc"
 
 extern struct metric listener_metrics[];
 enum {
@@ -45,9 +48,19 @@ struct listener {
 	uint64_t epoch;
 	bool durable_wanted, durable_on, rpc_on, cancelling;
 	struct unacked unacked;
-	int64_t done_since_ms;
+	int64_t done_since_ms, keep_at_ms;
 	size_t held, in_flight;
 };
+
+/*
+ * listener_consume.c. Messages that the broker may send ahead: what the threads can hold and more, so that the next are here when the last
+ * ones end. Beyond a few, more would only take memory: the broker sends faster than anybody handles. Main thread.
+ */
+int listener_prefetch(const struct service *service);
+/* Begins whichever consumer is wanted and not there. 0, or -1: bus_consume(). The listener's thread. */
+int listener_begin_consuming(struct listener *listener, struct error *err);
+/* Now and then sees to it that a request queue that can be forgotten is not: request_queue_keep(). 0/-1. The listener's thread. */
+int listener_keep_requests(struct listener *listener, struct error *err);
 
 /* verdicts.c. Takes a finished job from whoever finished it. Any thread. */
 void listener_take_finished(void *listener, struct job *job);

@@ -21,3 +21,11 @@ int request_queue_declare(struct bus *bus, const char *service, struct error *er
 		return -1;
 	return bus_bind(bus, queue, EXCHANGE_RPC, name_binding(service, binding), err);
 }
+
+int request_queue_keep(struct bus *bus, const char *service)
+{
+	char queue[BROKER_NAME_MAX], binding[BROKER_NAME_MAX];
+
+	name_rpc_queue(service, queue);
+	return bus_bind_again(bus, queue, EXCHANGE_RPC, name_binding(service, binding));
+}

@@ -21,4 +21,12 @@ bool request_queue_is_transient(const char *amqp_urls);
 /* Declares this service's transient request queue and binds it; what is there already stays. 0/-1: bus_declare_queue(). The bus's thread. */
 int request_queue_declare(struct bus *bus, const char *service, struct error *err);
 
+/*
+ * Asks once more for the binding of this service's transient request queue; to be called now and then. When a node is lost, each of the
+ * others forgets the queues it held, by their names and in its own time: also one that has been declared anew meanwhile. Nobody's requests
+ * reach that one any more, and its consumer hears nothing of it. 0, or -1 when the connection is gone; a queue that is forgotten is told
+ * by bus_next(), which fails. The bus's thread.
+ */
+int request_queue_keep(struct bus *bus, const char *service);
+
 #endif

@@ -234,6 +234,37 @@ def test_a_queue_deleted_under_the_consumer_is_noticed_and_taken_up_again(own, o
     assert amqp.send_and_wait("fixture.echo", {"text": "x"}).ok
 
 
+def forget_queue(stack, name):
+    """What each of RabbitMQ's nodes does with a queue of a node that was lost, in its own time: maybe after it was declared anew."""
+    stack.servers.rabbitmqctl(
+        "eval", f'rabbit_amqqueue:internal_delete(rabbit_misc:r(<<"{stack.name}">>, queue, <<"{name}">>), <<"a test">>).'
+    )
+
+
+def unbind(stack, name):
+    amqp = stack.amqp()
+    amqp.channel.queue_unbind(name, "game.rpc", "fixture.#")
+    amqp.close()
+
+
+@pytest.mark.parametrize("spoil", [forget_queue, unbind], ids=lambda spoil: spoil.__name__)
+def test_requests_arrive_again_where_a_cluster_has_forgotten_their_queue(own, own_fleet, spoil):
+    """The worker's consumer is told nothing of it."""
+    worker = own_fleet.start("fixture", amqp_url=f"{own.amqp_url},{own.amqp_url}")
+    assert own.amqp().call("fixture.echo", {"text": "before"}).ok
+    spoil(own, "game.fixture.rpc")
+
+    def answered():
+        amqp = own.amqp()
+        try:
+            return amqp.call("fixture.echo", {"text": "after"}, timeout=0.5).ok
+        finally:
+            amqp.close()
+
+    assert worker.running
+    wait_for(answered, 10)
+
+
 @pytest.mark.parametrize("store", ["redis", "postgres"])
 def test_a_store_away_spends_nobodys_attempts(own, own_fleet, store):
     worker = own_fleet.start("fixture", command_processing_timeout="1s")

@@ -51,7 +51,9 @@ static void take_message_id(struct call *call, const char *given)
 void call_init(
 	struct call *call, const struct service *service, const struct message *message, struct pg *pg, struct kv *kv)
 {
-	*call = (struct call){ .service = service, .message = message, .pg = pg, .kv = kv };
+	*call = (struct call){
+		.service = service, .message = message, .begun_us = clock_real_us(), .pg = pg, .kv = kv
+	};
 	scratch_init(&call->scratch, SCRATCH_BASE + message->body_len * SCRATCH_PER_BYTE);
 	if (message->routing_key)
 		call->command = command_find(

@@ -67,6 +67,7 @@ struct call {
 	const void *args;		       /* the command's struct, parsed */
 	unsigned char digest[JSON_DIGEST_LEN]; /* of the body's canonical form, where the row says .digest */
 	struct scratch scratch;		       /* this message's memory */
+	int64_t begun_us;		       /* Unix microseconds: when this attempt began */
 	int64_t deadline_ms;		       /* monotonic, soft */
 	char message_id[64];		       /* the sender's or its digest; or one made for the logs */
 	bool idempotency_key;		       /* message_id was given by the sender */

@@ -287,7 +287,7 @@ static struct outgoing *make_copy(const struct job *job, const struct call *call
 	for (size_t i = 0; i < job->n_headers; i++)
 		size += text_size(job->headers[i].text);
 	clock_format(clock_real_us(), now);
-	clock_format(message->first_at_us ? message->first_at_us : clock_real_us(), first);
+	clock_format(message->first_at_us ? message->first_at_us : call->begun_us, first);
 	snprintf(error, sizeof(error), "%.*s", (int)utf8_cut(reason, sizeof(error) - 1), reason);
 	out = outgoing_new(size, job->n_headers + COPY_HEADERS);
 	out->promise = PROMISE_CONFIRM;

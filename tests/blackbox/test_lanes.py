@@ -3,6 +3,7 @@
 import json
 import re
 import time
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
@@ -181,6 +182,7 @@ def test_a_transient_failure_climbs_the_rungs_and_is_answered_once_at_the_end(wo
 
 def test_after_the_last_attempt_it_is_dead_with_the_reason_and_the_reply_says_so(worker, amqp, redis):
     # This row allows 2 attempts.
+    began = datetime.now(timezone.utc)
     reply = amqp.send_and_wait("fixture.query", {"ms": 3000}, message_id="slow")
     assert (reply.code, reply.error["retryable"]) == ("timeout", True)
     dead = amqp.dead("fixture")
@@ -193,7 +195,9 @@ def test_after_the_last_attempt_it_is_dead_with_the_reason_and_the_reply_says_so
     assert "PostgreSQL" in headers["g-error"] and headers["g-worker"].startswith("garrison-fixture@")
     for name in ("g-first-at", "g-last-at"):
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", headers[name])
-    assert headers["g-first-at"] < headers["g-last-at"]
+    first, last = (datetime.fromisoformat(headers[name].replace("Z", "+00:00")) for name in ("g-first-at", "g-last-at"))
+    # From the first attempt's beginning to the last one's end: two of half a second, and a second between them.
+    assert began - timedelta(milliseconds=1) <= first and last - first >= timedelta(seconds=1.9)
 
 
 def test_a_retried_copy_keeps_the_senders_headers_but_none_that_steer_the_broker(worker, amqp):

@@ -333,16 +333,6 @@ static struct outgoing *dead_copy(const struct job *job, const struct call *call
 	return out;
 }
 
-/* Attempt n that failed waits on rung n; past the last rung, on the last. */
-static int64_t rung_delay_ms(int attempt)
-{
-	const struct retry_delay *delays = common_settings.retry_delays.items;
-	size_t n = common_settings.retry_delays.n;
-	size_t i = (size_t)attempt - 1;
-
-	return delays[i < n ? i : n - 1].ms;
-}
-
 static struct outgoing *retried_copy(const struct job *job, const struct call *call)
 {
 	CLEANUP(text_release) struct text body = { 0 };
@@ -352,7 +342,7 @@ static struct outgoing *retried_copy(const struct job *job, const struct call *c
 	text_add(&body, job->message.body, job->message.body_len);
 	out = make_copy(job, call, &body);
 	out->headers[1].number = job->message.attempt + 1;
-	name_rung_exchange(rung_delay_ms(job->message.attempt), exchange);
+	name_rung_exchange(retry_delay_ms(job->message.attempt), exchange);
 	out->exchange = outgoing_text(out, exchange);
 	out->routing_key = outgoing_text(out, job->message.routing_key);
 	return out;

@@ -124,6 +124,9 @@ struct retry_delay {
 };
 extern struct common_settings common_settings;
 
+/* How long attempt n that failed waits for the next; past the last of RETRY_DELAYS, so long as that. Any thread. */
+int64_t retry_delay_ms(int attempt);
+
 /* What /readyz says: false while starting, draining or cut off, with the reason in words. For fronts. Any thread. */
 bool service_is_ready(struct text *why);
 

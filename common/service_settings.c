@@ -54,3 +54,11 @@ const struct schema *common_settings_schema(const struct service *service)
 	common_fields[MAX_CONCURRENT_TASKS_ROW].preset = threads;
 	return &common_schema;
 }
+
+int64_t retry_delay_ms(int attempt)
+{
+	const struct retry_delay *delays = common_settings.retry_delays.items;
+	size_t last = common_settings.retry_delays.n - 1, i = (size_t)attempt - 1;
+
+	return delays[i < last ? i : last].ms;
+}

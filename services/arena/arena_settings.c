@@ -65,11 +65,10 @@ bool arena_mode_known(const char *mode)
 
 int64_t arena_memory_ms(void)
 {
-	const struct retry_delay *delays = common_settings.retry_delays.items;
 	int64_t retries_ms = 60000;
 
-	for (size_t i = 0; i < common_settings.retry_delays.n; i++)
-		retries_ms += delays[i].ms;
+	for (int attempt = 1; attempt < common_settings.max_attempts; attempt++)
+		retries_ms += retry_delay_ms(attempt);
 	if (retries_ms < arena_settings.battle_ttl_ms)
 		retries_ms = arena_settings.battle_ttl_ms;
 	return retries_ms < arena_settings.timeout_ttl_ms ? arena_settings.timeout_ttl_ms : retries_ms;

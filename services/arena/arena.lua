@@ -32,10 +32,21 @@ local ENTRY_MAX = 1000    -- bytes of what is to be told; a longer one is not ou
 local TRACEPARENT_LEN = 55
 local GUARD_MS = 60000    -- a request's hash outlives its expiry until the sweep; this guards against no sweep at all
 
--- Requests ------------------------------------------------------------------------------------------------------------
-
 -- Other programs can write here too. What none of these operations has written is as good as absent, and makes way: one player's
--- unreadable hash must not keep others from their match, nor him for ever.
+-- unreadable hash must not keep others from their match, nor him for ever; nor an index that is none.
+
+-- A command on an index.
+local function zset(command, key, ...)
+	local result = redis.pcall(command, key, ...)
+	if type(result) ~= 'table' or not result.err then
+		return result
+	end
+	if string.find(result.err, 'WRONGTYPE', 1, true) then
+		call('DEL', key)
+	end
+	return call(command, key, ...)
+end
+
 local function read_hash(key, ...)
 	local h = redis.pcall('HMGET', key, ...)
 	if h.err then
@@ -44,6 +55,8 @@ local function read_hash(key, ...)
 	end
 	return h
 end
+
+-- Requests ------------------------------------------------------------------------------------------------------------
 
 local function digits(text)
 	return text and #text <= 16 and string.match(text, '^%d+$')
@@ -84,13 +97,13 @@ local function is_overdue(request)
 end
 
 local function remove_entry(id, request_mode, score)
-	call('ZREM', 'arena:queue:' .. request_mode, id)
-	call('ZREM', 'arena:wait:' .. request_mode .. ':' .. score, id)
+	zset('ZREM', 'arena:queue:' .. request_mode, id)
+	zset('ZREM', 'arena:wait:' .. request_mode .. ':' .. score, id)
 end
 
 local function add_entry(request)
-	call('ZADD', 'arena:queue:' .. mode, request.score, request.id)
-	call('ZADD', 'arena:wait:' .. mode .. ':' .. request.score, request.created_us, request.id)
+	zset('ZADD', 'arena:queue:' .. mode, request.score, request.id)
+	zset('ZADD', 'arena:wait:' .. mode .. ':' .. request.score, request.created_us, request.id)
 end
 
 -- Ends a request: out of every index, what it was kept as arena:last.
@@ -98,9 +111,9 @@ local function finish(request, how, ended_us, session)
 	if request.queued then
 		remove_entry(request.id, request.mode, request.score)
 		if is_overdue(request) then
-			call('ZREM', 'arena:overdue:' .. request.mode, request.id)
+			zset('ZREM', 'arena:overdue:' .. request.mode, request.id)
 		end
-		call('ZREM', 'arena:expiry', request.id .. ' ' .. request.mode)
+		zset('ZREM', 'arena:expiry', request.id .. ' ' .. request.mode)
 		call('DEL', 'arena:request:' .. request.id)
 	end
 	call('SET', 'arena:last:' .. request.id, table.concat({how, ended_us, request.mode, request.score, request.created_us,
@@ -110,7 +123,7 @@ end
 -- Puts a notice up to be told, with the trace that it belongs to, or -.
 local function announce(kind, traceparent, what)
 	local trace = #traceparent == TRACEPARENT_LEN and string.match(traceparent, '^[%x-]+$') or '-'
-	call('ZADD', 'arena:announce', now_ms, kind .. ' ' .. trace .. ' ' .. what)
+	zset('ZADD', 'arena:announce', now_ms, kind .. ' ' .. trace .. ' ' .. what)
 end
 
 local function expire(request)
@@ -150,10 +163,10 @@ local function find_overdue(me)
 	end
 	local low, high = range(me.score, widen_cap, widen_cap)
 	local best, best_since
-	for _, id in ipairs(call('ZRANGEBYSCORE', key, low, high, 'LIMIT', '0', OVERDUE_MAX)) do
+	for _, id in ipairs(zset('ZRANGEBYSCORE', key, low, high, 'LIMIT', '0', OVERDUE_MAX)) do
 		local other = load_request(id)
 		if not is_alive(other) or other.mode ~= mode then
-			call('ZREM', key, id)
+			zset('ZREM', key, id)
 		elseif id ~= me.id then
 			local gap, since = math.abs(me.score - other.score) * 100, tonumber(other.created_us)
 			local fits = gap <= me.score * percent_of(me) or gap <= other.score * percent_of(other)
@@ -167,7 +180,7 @@ end
 
 -- The longest waiting of a score, but not me: id and arrival.
 local function head(score, me)
-	local first = call('ZRANGE', 'arena:wait:' .. mode .. ':' .. score, '0', '1', 'WITHSCORES')
+	local first = zset('ZRANGE', 'arena:wait:' .. mode .. ':' .. score, '0', '1', 'WITHSCORES')
 	if first[1] == me.id then
 		return first[3], tonumber(first[4])
 	end
@@ -177,7 +190,7 @@ end
 -- The nearest entry of the queue in my range, the longest waiting among equals: id and score; it may be a ghost.
 local function nearest_entry(me, low, high)
 	local queue = 'arena:queue:' .. mode
-	local up = call('ZRANGEBYSCORE', queue, me.score, high, 'WITHSCORES', 'LIMIT', '0', '2')
+	local up = zset('ZRANGEBYSCORE', queue, me.score, high, 'WITHSCORES', 'LIMIT', '0', '2')
 	local up_id, up_score = up[1], up[2]
 	if up_id == me.id then
 		up_id, up_score = up[3], up[4]
@@ -185,7 +198,7 @@ local function nearest_entry(me, low, high)
 	if up_score == me.score then
 		return head(me.score, me) or up_id, up_score
 	end
-	local down = call('ZREVRANGEBYSCORE', queue, '(' .. me.score, low, 'WITHSCORES', 'LIMIT', '0', '1')
+	local down = zset('ZREVRANGEBYSCORE', queue, '(' .. me.score, low, 'WITHSCORES', 'LIMIT', '0', '1')
 	local down_id, down_score = down[1], down[2]
 	local gap_up = up_id and up_score - me.score or math.huge
 	local gap_down = down_id and me.score - down_score or math.huge
@@ -271,11 +284,11 @@ if op == 'join' then
 	local function add_request(me)
 		local key = 'arena:request:' .. char
 		created_at, expires_at = created_at or rfc3339(now_ms), expires_at or rfc3339(expires_ms)
+		add_entry(me)
+		zset('ZADD', 'arena:expiry', expires_ms, char .. ' ' .. mode)
 		call('HSET', key, 'mode', mode, 'gear_score', me.score, 'created_at', created_at, 'expires_at', expires_at,
 			'created_us', now, 'expires_us', expires_us, 'join_id', me.join_id, 'traceparent', me.traceparent)
 		call('PEXPIRE', key, ARGV[10] + GUARD_MS)
-		add_entry(me)
-		call('ZADD', 'arena:expiry', expires_ms, char .. ' ' .. mode)
 	end
 
 	local function join(score, join_id, first_at_us, settled, new_session, traceparent)
@@ -283,6 +296,10 @@ if op == 'join' then
 		if is_alive(request) then
 			if request.mode == mode then
 				return answer(request)
+			end
+			local last = load_last(char)
+			if join_id ~= '' and last.join_id == join_id then
+				return {'request', last.mode, last.score, last.created_us, last.expires_us, now}
 			end
 			return first_at_us > 0 and tonumber(request.created_us) > first_at_us and {'newer'} or {'busy', request.mode}
 		end
@@ -322,15 +339,7 @@ if op == 'join' then
 	local answers = {}
 	for at = 11, #ARGV, 8 do
 		char, mode = ARGV[at], ARGV[at + 1]
-		local joined, result = pcall(join, ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 4]), unpack(ARGV, at + 5, at + 7))
-		if not joined then
-			local problem = type(result) == 'table' and result.err or result
-			if not string.find(problem, 'WRONGTYPE', 1, true) then
-				return {err = problem} -- of the server, nobody's own; error() would put ERR before its code
-			end
-			result = {err = problem} -- a key that another program has spoiled is the matter of whoever needs it
-		end
-		answers[#answers + 1] = result
+		answers[#answers + 1] = join(ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 4]), unpack(ARGV, at + 5, at + 7))
 		now_us = now_us + 1 -- they arrive one after another
 		now = string.format('%d', now_us)
 	end
@@ -373,7 +382,7 @@ if op == 'match' then
 			return {'matched', ARGV[11], claim(request, other, ARGV[11])}
 		end
 		if is_overdue(request) then
-			call('ZADD', 'arena:overdue:' .. mode, request.score, char)
+			zset('ZADD', 'arena:overdue:' .. mode, request.score, char)
 		end
 		return {'waiting'}
 	end
@@ -399,20 +408,23 @@ end
 
 -- expire: how many at most. Ends the requests whose time is over, oldest first. -> how many were looked at
 if op == 'expire' then
-	local due = call('ZRANGEBYSCORE', 'arena:expiry', '-inf', now_ms, 'WITHSCORES', 'LIMIT', 0, ARGV[10])
+	local due = zset('ZRANGEBYSCORE', 'arena:expiry', '-inf', now_ms, 'WITHSCORES', 'LIMIT', 0, ARGV[10])
 	for i = 1, #due, 2 do
 		local id, entry_mode = string.match(due[i], '^([1-9]%d*) (%S+)$')
 		local request = id and load_request(id)
 		if request and request.mode == entry_mode and not is_alive(request) then
 			expire(request)
 		else
-			call('ZREM', 'arena:expiry', due[i])
+			zset('ZREM', 'arena:expiry', due[i])
 		end
-		if id and not request then -- Redis lost the hash: the entry knows enough to end it
-			local score = call('ZSCORE', 'arena:queue:' .. entry_mode, id) or '0'
+		if id and not request then -- Redis lost the hash: the entry knows enough to end it, unless he has been matched since
+			local score = zset('ZSCORE', 'arena:queue:' .. entry_mode, id) or '0'
+			local session = load_last(id).session
 			remove_entry(id, entry_mode, score)
-			expire({id = id, mode = entry_mode, score = score, created_us = '0',
-				expires_us = string.format('%.0f', due[i + 1] * 1000), join_id = '', traceparent = '', queued = false})
+			if not (session and call('EXISTS', 'arena:battle:' .. session) == 1) then
+				expire({id = id, mode = entry_mode, score = score, created_us = '0',
+					expires_us = string.format('%.0f', due[i + 1] * 1000), join_id = '', traceparent = '', queued = false})
+			end
 		end
 	end
 	return #due / 2
@@ -422,9 +434,9 @@ end
 -- -> entry, …
 if op == 'take' then
 	local taken, leased = {}, {}
-	for _, entry in ipairs(call('ZRANGEBYSCORE', 'arena:announce', '-inf', now_ms, 'LIMIT', 0, ARGV[10])) do
+	for _, entry in ipairs(zset('ZRANGEBYSCORE', 'arena:announce', '-inf', now_ms, 'LIMIT', 0, ARGV[10])) do
 		if #entry > ENTRY_MAX then
-			call('ZREM', 'arena:announce', entry)
+			zset('ZREM', 'arena:announce', entry)
 		else
 			taken[#taken + 1] = entry
 			leased[#leased + 1] = now_ms + ARGV[11]
@@ -432,7 +444,7 @@ if op == 'take' then
 		end
 	end
 	if #taken > 0 then
-		call('ZADD', 'arena:announce', unpack(leased))
+		zset('ZADD', 'arena:announce', unpack(leased))
 	end
 	return taken
 end

@@ -259,6 +259,23 @@ def test_entries_without_a_request_behind_them_are_passed_by(worker, arena):
     assert set(arena.waiting()) == {hero}
 
 
+def test_a_request_that_redis_lost_undoes_no_later_match(fleet, arena, amqp):
+    """Its entry among those that will expire is still there when he has found another, in another mode."""
+    events = amqp.events("arena.request_expired")
+    fleet.start("arena", arena_request_ttl="1s")
+    hero, other, third = arena.characters([100, 100, 10**6])
+    arena.join(hero)
+    arena.redis.delete(f"arena:request:{hero}")
+    arena.join(other, "ranked")
+    arena.join(hero, "ranked")
+    arena.join(third)
+    assert events.next(5).body["char_id"] == third  # its time ends later
+    wait_for(lambda: not arena.waiting())
+    assert arena.check(hero, "ranked")["status"] == arena.check(other, "ranked")["status"] == "matched"
+    assert arena.join(hero).code == "conflict"
+    events.none_for(0.5)
+
+
 # Again ----------------------------------------------------------------------------------------------------------------
 
 
@@ -274,6 +291,15 @@ def test_a_repeat_of_a_join_after_leaving_does_not_bring_back(worker, arena):
     assert not arena.is_queued(hero)
     assert arena.join(hero, message_id="join-2").ok
     assert arena.is_queued(hero)
+
+
+def test_a_repeat_of_a_join_says_the_same_while_he_waits_in_another_mode(worker, arena):
+    hero = arena.character()
+    first = arena.join(hero, message_id="join-1").result
+    arena.leave(hero)
+    arena.join(hero, "ranked", message_id="join-2")
+    assert arena.join(hero, message_id="join-1").result == first
+    assert arena.status(hero)["request"]["mode"] == "ranked"
 
 
 def test_a_repeat_of_a_leave_does_not_undo_a_later_join(worker, arena):

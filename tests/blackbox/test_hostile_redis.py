@@ -77,16 +77,34 @@ def test_keys_of_another_type_under_a_players_name(fleet, arena, redis, kind):
     assert worker.running
 
 
-def test_a_spoiled_key_is_the_matter_of_whoever_needs_it(fleet, arena, amqp, redis):
-    """Joins that come together are sent to Redis together; one that cannot be done leaves the others as they would be alone."""
-    redis.set("arena:wait:1v1:100", "no zset")
+INDEXES = ("arena:wait:1v1:100", "arena:queue:1v1", "arena:overdue:1v1", "arena:expiry", "arena:announce")
+
+
+@pytest.mark.parametrize("key", INDEXES)
+def test_an_index_that_is_none_hinders_nobody(fleet, arena, amqp, redis, key):
+    """It makes way, on the first attempt: also for those that are sent to Redis together with whoever needs it."""
+    redis.set(key, "no zset")
     ids = arena.characters([1000, 5000, 100, 20000, 90000])
     for char_id in ids:
         amqp.publish("arena.join_queue", {"char_id": char_id, "mode": "1v1"}, message_id=f"join-{char_id}")
     fleet.start("arena", retry_delays="10s,60s")
-    others = ids[:2] + ids[3:]
-    # Without a turn on a rung.
-    wait_for(lambda: all(arena.status(char_id)["active"] for char_id in others), 5, what="the others to wait")
+    wait_for(lambda: all(arena.status(char_id)["active"] for char_id in ids), 5, what="all to wait")
+    again = arena.character(100)
+    assert arena.join(again).ok
+    wait_for(lambda: arena.check(again)["status"] == "matched", 5, what="the two to be matched")
+
+
+@pytest.mark.parametrize("key", ("arena:wait:ranked:100", "arena:queue:ranked", "arena:expiry"))
+def test_requests_end_though_an_index_is_none(fleet, arena, amqp, redis, key):
+    events = amqp.events("arena.request_expired")
+    fleet.start("arena", arena_request_ttl="1500ms")
+    spoiled, other = arena.characters([100, 100])
+    assert arena.join(spoiled, "ranked").ok
+    redis.set(key, "no zset")
+    assert arena.join(other).ok
+    expected = {other} if key == "arena:expiry" else {spoiled, other}  # of which nobody knows any more that he waits
+    assert {events.next(5).body["char_id"] for _ in expected} == expected
+    assert arena.status(spoiled)["active"] is False
 
 
 def test_members_that_are_no_players(fleet, arena, redis):

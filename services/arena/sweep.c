@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "crash.h"
 #include "log.h"
+#include "publisher.h"
 #include "trace.h"
 
 #define EXPIRE_MAX 128	/* requests ended in one step */
@@ -149,6 +150,9 @@ int64_t arena_announce(struct call *call)
 	struct error err;
 	size_t n;
 
+	/* What nobody can be told now is not taken: its lease would be over before the broker is back, and it would be told twice. */
+	if (!publisher_is_up(service_publisher()))
+		return arena_settings.sweep_interval_ms;
 	if (arena_session_take_notices(&session, NOTICES_MAX, arena_settings.announce_lease_ms, &notices, &n, &err))
 		return failed(call, "arena_announce", &err);
 	if (!n)

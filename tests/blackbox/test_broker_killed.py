@@ -1,9 +1,11 @@
 """A broker that is killed; on servers of its own, whose queues may be without a leader afterwards."""
 
 import json
+import time
 
 import pytest
 
+from lib.arena import Arena
 from lib.load import effects
 from lib.wait import wait_for
 
@@ -25,6 +27,30 @@ def test_the_broker_killed_and_back(own_stack, own_fleet):
     wait_for(lambda: set(effects(own.redis)) == {f"b{i}" for i in range(600)}, 20)
     assert amqp.send_and_wait("fixture.note", {"key": "end"}).ok
     assert amqp.depth("game.fixture.dead") == 0
+
+
+@pytest.mark.services("arena")
+def test_what_ends_while_the_broker_is_away_is_told_once(own_stack, own_fleet):
+    """Though it stays away for longer than a worker may keep to itself what is to be told."""
+    lease_s = 1
+    settings = {"arena_request_ttl": "2s", "arena_announce_lease": f"{lease_s}s"}
+    workers = [own_fleet.start("arena", **settings) for _ in range(2)]
+    amqp = own_stack.amqp()
+    amqp.channel.queue_declare("told", durable=True)
+    amqp.channel.queue_bind("told", "game.events", "arena.request_expired")
+    arena = Arena(own_stack, amqp)
+    assert arena.join(arena.character()).ok
+    arena.close()
+    own_stack.servers.kill("rabbitmq")
+    wait_for(lambda: own_stack.redis.zcard("arena:announce") == 1)
+    time.sleep(3 * lease_s)
+    own_stack.servers.start("rabbitmq")
+    for worker in workers:
+        wait_for(worker.ready, 40)
+    wait_for(lambda: own_stack.redis.zcard("arena:announce") == 0)
+    amqp = own_stack.amqp()
+    wait_for(lambda: amqp.depth("told") == 1)
+    amqp.close()
 
 
 def lost_leader(stack, worker):

@@ -130,14 +130,15 @@ int character_choose(const struct list *characters, const struct opt_int *wanted
 	struct error *err)
 {
 	const struct character *items = characters->items;
+	int64_t asked = wanted->set ? wanted->value : current;
 
-	for (size_t i = 0; wanted->set && i < characters->n; i++)
-		if (items[i].char_id == wanted->value) {
-			*char_id = wanted->value;
+	for (size_t i = 0; i < characters->n; i++)
+		if (items[i].char_id == asked) {
+			*char_id = asked;
 			return 0;
 		}
 	if (wanted->set)
 		return error_set(err, CODE_FORBIDDEN, "character %" PRId64 " is not this account's", wanted->value);
-	*char_id = current ? current : characters->n == 1 ? items[0].char_id : 0;
+	*char_id = characters->n == 1 ? items[0].char_id : 0;
 	return 0;
 }

@@ -30,8 +30,8 @@ extern const struct schema character_schema;
 /* All of an account's characters, oldest first, in the call's scratch. 0/-1 with pg's error. The call's thread. */
 int account_characters(struct call *call, int64_t account_id, struct list *characters, struct error *err);
 /*
- * The character to play: the one wanted, which must be among them (else -1 forbidden); where none is wanted, current; where there is
- * none either, the sole one; else 0. Any thread.
+ * The character to play: the one wanted, which must be among them (else -1 forbidden); where none is wanted, current, if it is among
+ * them still; else the sole one; else 0. Any thread.
  */
 int character_choose(const struct list *characters, const struct opt_int *wanted, int64_t current, int64_t *char_id,
 	struct error *err);

@@ -79,7 +79,7 @@ enum outcome reply_logged_in(struct call *call, const struct login_session *sess
 	return reply_ok(call, &result);
 }
 
-enum outcome log_in(struct call *call, int64_t account_id, const struct opt_int *char_id)
+enum outcome log_in(struct call *call, int64_t account_id, const char *proved_by, const struct opt_int *char_id)
 {
 	struct login_session session = { .account_id = account_id };
 	char refresh_token[REFRESH_TOKEN_MAX];
@@ -88,7 +88,7 @@ enum outcome log_in(struct call *call, int64_t account_id, const struct opt_int 
 
 	if (account_characters(call, account_id, &characters, &err) ||
 		character_choose(&characters, char_id, 0, &session.char_id, &err) ||
-		login_session_open(call, &session, refresh_token, &err))
+		login_session_open(call, &session, proved_by, refresh_token, &err))
 		return retry(call, &err);
 	crash_point("login_opened");
 	publish_logged_in(call, &session);

@@ -15,9 +15,9 @@ void publish_logged_in(struct call *call, const struct login_session *session);
 enum outcome reply_logged_in(struct call *call, const struct login_session *session, const char *refresh_token,
 	const struct list *characters);
 /*
- * Opens a login of an account that has proved itself, as the character wanted (absent: its sole one), announces it and answers. The
- * call's thread.
+ * Opens a login of an account that has proved itself (proved_by: by this password hash, or NULL), as the character wanted (absent: its
+ * sole one), announces it and answers. The call's thread.
  */
-enum outcome log_in(struct call *call, int64_t account_id, const struct opt_int *char_id);
+enum outcome log_in(struct call *call, int64_t account_id, const char *proved_by, const struct opt_int *char_id);
 
 #endif

@@ -59,14 +59,18 @@ static void add_char_id(struct pg_params *params, int64_t char_id)
 		pg_add_null(params);
 }
 
-int login_session_open(struct call *call, struct login_session *session, char refresh_token[static REFRESH_TOKEN_MAX],
-	struct error *err)
+int login_session_open(struct call *call, struct login_session *session, const char *proved_by,
+	char refresh_token[static REFRESH_TOKEN_MAX], struct error *err)
 {
+	/* The lock waits for a change of the password that is under way: it would not see this login, to revoke it with the others. */
 	static const struct pg_statement open = { "auth_open_login",
-		"WITH login AS (INSERT INTO auth_logins (sid, account_id, char_id, expires_at)"
-		" VALUES ($1, $2, $3, now() + $4 * interval '1 millisecond') RETURNING sid)"
+		"WITH account AS (SELECT id FROM accounts WHERE id = $2 AND ($7::text IS NULL OR password_hash = $7) "
+		"FOR SHARE),"
+		" login AS (INSERT INTO auth_logins (sid, account_id, char_id, expires_at)"
+		" SELECT $1, id, $3, now() + $4 * interval '1 millisecond' FROM account RETURNING sid)"
 		" INSERT INTO auth_refresh_tokens (token_hash, sid, expires_at)"
-		" SELECT $5, sid, now() + $6 * interval '1 millisecond' FROM login" };
+		" SELECT $5, sid, now() + $6 * interval '1 millisecond' FROM login RETURNING 1" };
+	CLEANUP(pg_rows_release) struct pg_rows rows = { 0 };
 	struct token_hash hash = make_refresh_token(refresh_token);
 	struct pg_params params = { 0 };
 
@@ -78,7 +82,13 @@ int login_session_open(struct call *call, struct login_session *session, char re
 	pg_add_float8(&params, login_ttl_ms());
 	pg_add_bytea(&params, hash.bytes, sizeof(hash.bytes));
 	pg_add_float8(&params, (double)auth_settings.refresh_ttl_ms);
-	return pg_query(call->pg, &open, &params, NULL, err);
+	if (proved_by)
+		pg_add_text(&params, proved_by);
+	else
+		pg_add_null(&params);
+	if (pg_query(call->pg, &open, &params, &rows, err))
+		return -1;
+	return rows.n ? 0 : error_set(err, CODE_UNAVAILABLE, "the password was changed just now; log in again");
 }
 
 /* ---- refreshing ---- */

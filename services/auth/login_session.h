@@ -17,9 +17,13 @@ struct login_session {
 	int64_t generation;
 };
 
-/* Opens a login and gives its first refresh token. session's sid and generation are filled. 0/-1 with pg's error. The call's thread. */
-int login_session_open(struct call *call, struct login_session *session, char refresh_token[static REFRESH_TOKEN_MAX],
-	struct error *err);
+/*
+ * Opens a login and gives its first refresh token. proved_by: the password hash that it was proved by, NULL for one that was proved
+ * otherwise. session's sid and generation are filled. 0, or -1: unavailable where the account has another hash by now, for who asks
+ * again is judged by that one; or pg's error. The call's thread.
+ */
+int login_session_open(struct call *call, struct login_session *session, const char *proved_by,
+	char refresh_token[static REFRESH_TOKEN_MAX], struct error *err);
 
 /*
  * Whose refresh token is it? 0 and *session; the transaction is left open with the login locked, for login_session_renew or

@@ -31,5 +31,5 @@ enum outcome auth_login_telegram(struct call *call)
 		    auth_settings.telegram_auth_max_age_ms / 1000, &call->scratch, &telegram_id, &err) ||
 		account_by_telegram(call, telegram_id, true, &account_id, &err))
 		return retry(call, &err);
-	return log_in(call, account_id, &in->char_id);
+	return log_in(call, account_id, NULL, &in->char_id);
 }

@@ -240,7 +240,7 @@ static int run(struct hashing *it, int64_t deadline_ms, struct error *err)
 		unqueue(it);
 	pthread_mutex_unlock(&pool.mutex);
 	if (it->progress == QUEUED)
-		return error_set(err, CODE_TIMEOUT, "the password's turn did not come in time");
+		return error_set(err, CODE_RATE_LIMITED, "too many passwords are being checked; try again");
 	if (it->problem)
 		return error_set(
 			err, CODE_UNAVAILABLE, "no memory to hash a password: %s", strerrordesc_np(it->problem));

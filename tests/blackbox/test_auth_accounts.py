@@ -8,6 +8,7 @@ import pytest
 
 from lib.auth import PASSWORD, Auth, new_name
 from lib.fleet import Fleet
+from lib.wait import wait_for
 
 pytestmark = pytest.mark.services("auth")
 
@@ -197,6 +198,32 @@ def test_change_password_ends_the_other_logins(auth):
     assert auth.refresh(mine["refresh_token"]).ok
     assert auth.login(login).code == "unauthorized"
     assert auth.login(login, "new password").ok
+
+
+def test_a_login_by_the_old_password_does_not_outlive_a_change_that_overlaps_it(auth, stack, amqp):
+    """It was proved before the change, and is opened after the others were ended."""
+    login = auth.account()
+    with stack.database() as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT password_hash FROM accounts WHERE login = %s", (login,))
+        (proved,) = cursor.fetchone()
+        cursor.execute("BEGIN")
+        cursor.execute("UPDATE accounts SET password_hash = reverse(password_hash) WHERE login = %s", (login,))
+        request = amqp.request("auth.login", {"login": login, "password": PASSWORD})
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+
+        def is_held_up():
+            with stack.database() as other, other.cursor() as look:
+                look.execute(waiting)
+                return look.fetchone()[0]
+
+        wait_for(is_held_up, what="the login to wait for the change")
+        cursor.execute("COMMIT")
+        reply = amqp.requests.wait(request, 20)
+        assert (reply.code, reply.error["retryable"]) == ("unavailable", True)
+        cursor.execute("SELECT count(*) FROM auth_logins l JOIN accounts a ON a.id = l.account_id WHERE a.login = %s", (login,))
+        assert cursor.fetchone() == (0,)
+        cursor.execute("UPDATE accounts SET password_hash = %s WHERE login = %s", (proved, login))
+    assert auth.login(login).ok
 
 
 def test_change_password_wants_the_old_one(auth):

@@ -213,6 +213,14 @@ def test_refresh_changes_the_character(auth):
     assert auth.refresh(pair["refresh_token"]).result["char_id"] == second
 
 
+def test_refresh_goes_on_as_no_character_that_was_taken_from_the_account(auth, sql):
+    player = auth.player()
+    sql("UPDATE characters SET account_id = NULL WHERE id = %s", player["char_id"])
+    pair = auth.refresh(player["refresh_token"]).result
+    assert (pair["char_id"], pair["characters"]) == (None, [])
+    assert auth.validate(pair["access_token"])["char_id"] is None
+
+
 def test_refresh_finds_the_sole_character_made_since(auth):
     result = auth.login(auth.account()).result
     char_id = auth.character(result["access_token"])

@@ -36,8 +36,8 @@ static char *number(int64_t value, char buffer[static 24])
 /* Taking -----------------------------------------------------------------------------------------------------------*/
 
 /*
- * KEYS: dirty_accounts, processing, lease, workers. ARGV: worker, lease ms, max, 1 to fetch. The lease comes first: when Redis is out
- * of memory it is what fails, before any mark has left its set.
+ * KEYS: dirty_accounts, processing, lease, workers, aside. ARGV: worker, lease ms, max, 1 to fetch. The lease comes first: when Redis is
+ * out of memory it is what fails, before any mark has left its set. A mark that was set aside and is made anew need not wait any longer.
  */
 static const struct kv_script take_marks = {
 	.name = "take_marks",
@@ -48,6 +48,7 @@ static const struct kv_script take_marks = {
 	       "  local taken = redis.call('SPOP', KEYS[1], room)\n"
 	       "  for first = 1, #taken, 5000 do\n"
 	       "    redis.call('SADD', KEYS[2], unpack(taken, first, math.min(first + 4999, #taken)))\n"
+	       "    redis.call('ZREM', KEYS[5], unpack(taken, first, math.min(first + 4999, #taken)))\n"
 	       "  end\n"
 	       "end\n"
 	       "local time = redis.call('TIME')\n"
@@ -90,13 +91,14 @@ int marks_take(struct marks *marks, size_t max, bool fetch, struct scratch *scra
 		marks->processing,
 		marks->lease,
 		WORKERS,
+		ASIDE,
 		marks->worker,
 		number(MARKS_LEASE_MS, lease_ms),
 		number((int64_t)max, max_text),
 		fetch ? "1" : "0",
 	};
 	CLEANUP(kv_answers_release) struct kv_answers answers = { 0 };
-	if (run_script(marks->kv, &take_marks, 4, arguments, ARRAY_LEN(arguments), &answers, err))
+	if (run_script(marks->kv, &take_marks, 5, arguments, ARRAY_LEN(arguments), &answers, err))
 		return -1;
 	const struct kv_answer *answer = kv_at(&answers, 0);
 	batch->emptied = kv_integer(kv_item(answer, 0), 0) == 1;
@@ -129,7 +131,6 @@ int marks_done(struct marks *marks, const struct mark *const *done, size_t n, st
 	if (!n)
 		return 0;
 	queue_members(marks->kv, "SREM", marks->processing, done, n);
-	queue_members(marks->kv, "ZREM", ASIDE, done, n);
 	CLEANUP(kv_answers_release) struct kv_answers answers = { 0 };
 	if (kv_sync(marks->kv, &answers, err))
 		return -1;

@@ -55,7 +55,7 @@ struct mark_batch {
 int marks_take(struct marks *marks, size_t max, bool fetch, struct scratch *scratch, struct mark_batch *batch,
 	struct error *err);
 
-/* These are saved, or need no saving: their marks go, also out of those set aside. 0/-1 as kv_sync. */
+/* These are saved, or need no saving: their marks go; one that was set aside since stays there. 0/-1 as kv_sync. */
 int marks_done(struct marks *marks, const struct mark *const *done, size_t n, struct error *err);
 /* These cannot be saved now: tried again after delay_ms. 0/-1 as kv_sync. */
 int marks_set_aside(struct marks *marks, const struct mark *const *bad, size_t n, int64_t delay_ms, struct error *err);

@@ -39,7 +39,7 @@ void sessions_queue_forget(
 	CLEANUP(release_memory) int64_t *owners = must_alloc((n + 1) * sizeof(*owners));
 	size_t m = 0;
 	for (size_t i = 0; i < n; i++) {
-		if (sessions[i].over)
+		if (sessions[i].over || sessions[i].gone)
 			continue;
 		kinds[m] = session_kinds[sessions[i].kind]->name;
 		ids[m] = sessions[i].id;

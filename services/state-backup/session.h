@@ -18,16 +18,17 @@ struct session {
 	int64_t char_id;
 	size_t kind; /* index in session_kinds */
 	struct uuid id;
-	const char *key_id;  /* the id as the cache spells it, for saving */
-	bool over;	     /* known to be finished */
-	bool there;	     /* saved, or live after restoring */
+	const char *key_id; /* the id as the cache spells it, for saving */
+	bool over;	    /* known to be finished */
+	bool there;	    /* saved, or live after restoring */
+	bool gone; /* saving: nothing lives under its key, so it has ended, and what was saved of it before is of no use */
 	const char *problem; /* saving: what makes it unreadable */
 };
 
 /* Sets .over. Within an open transaction. 0/-1 as pg_sync. */
 int sessions_find_finished(struct pg *pg, struct session *sessions, size_t n, struct error *err);
 
-/* Queue one statement: these characters are in no other sessions than the given ones that are not over. */
+/* Queue one statement: these characters are in no other sessions than the given ones that are neither over nor gone. */
 void sessions_queue_forget(
 	struct pg *pg, const int64_t *char_ids, size_t n_chars, const struct session *sessions, size_t n);
 

@@ -90,6 +90,7 @@ static void take_session(
 	const int64_t place = kv_kind(answer) == KV_ARRAY ? kv_integer(kv_item(answer, 0), 0) : 0;
 	if (kv_kind(answer) == KV_ERROR)
 		session->problem = scratch_printf(scratch, "%s: %s", kind->field, kv_string(answer, NULL));
+	session->gone = kv_kind(answer) == KV_ARRAY && !place;
 	if (place < 1)
 		return;
 	const char *type = kv_string(kv_item(answer, 1), NULL);

@@ -398,6 +398,20 @@ def test_a_session_left_is_forgotten(amqp, redis, sql, new_character):
     assert sql("SELECT count(*) FROM session_snapshots WHERE character_id = %s", char_id) == [(0,)]
 
 
+@pytest.mark.parametrize("state", ["combat", "inventory", "scenario"])
+def test_a_session_that_ended_is_not_brought_back(amqp, redis, sql, new_character, state):
+    """Its owner has removed it, and the character's cache names it still."""
+    char_id, session_id = new_character(), str(uuid.uuid4())
+    redis.hset(f"ac:{char_id}", mapping=full_cache(state=state, **{f"{state}_session_id": session_id}))
+    redis.set(f"{state}:session:{session_id}", "{}")
+    amqp.call(BACKUP, {"char_id": char_id}).result
+    redis.delete(f"{state}:session:{session_id}")
+    assert amqp.call(BACKUP, {"char_id": char_id}).result["sessions"] == {}
+    assert sql("SELECT count(*) FROM session_snapshots WHERE character_id = %s", char_id) == [(0,)]
+    redis.flushdb()
+    assert amqp.call(RESTORE, {"char_id": char_id}).result["state"] == "idle"
+
+
 def test_a_partial_hash_forgets_no_session(amqp, redis, new_character):
     char_id = new_character()
     session_id = in_fight(redis, char_id)

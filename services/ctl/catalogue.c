@@ -77,6 +77,37 @@ const cJSON *catalogue_find(const char *routing_key, struct scratch *scratch, st
 	return NULL;
 }
 
+static bool is_secret(const cJSON *schema)
+{
+	const cJSON *part;
+
+	if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(schema, "writeOnly")))
+		return true;
+	cJSON_ArrayForEach(part, schema) if (is_secret(part)) return true;
+	return false;
+}
+
+bool catalogue_may_hold_secret(const char *routing_key)
+{
+	CLEANUP(scratch_release) struct scratch scratch;
+	size_t service_len = strcspn(routing_key, ".");
+	bool found = false;
+
+	scratch_init(&scratch, CATALOGUE_SCRATCH_MAX);
+	struct entries entries = read_catalogue(&scratch);
+
+	for (size_t i = 0; i < entries.n; i++) {
+		const struct entry *entry = &entries.items[i];
+		bool may = is_secret(cJSON_GetObjectItemCaseSensitive(entry->command, "request"));
+
+		if (strcmp(entry->name, routing_key) == 0)
+			return may;
+		if (strcspn(entry->name, ".") == service_len && strncmp(entry->name, routing_key, service_len) == 0)
+			found |= may;
+	}
+	return found;
+}
+
 bool catalogue_has_lane(const cJSON *command, const char *lane)
 {
 	const cJSON *item;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "broker.h"
+#include "catalogue.h"
 #include "clock.h"
 #include "json.h"
 #include "plain.h"
@@ -65,6 +66,7 @@ int dead_open(struct dead_scan *scan, const struct invocation *in, struct error 
 		return -1;
 	}
 	name_dead_queue(service, scan->queue);
+	scan->secrets = catalogue_may_hold_secret(service);
 	scan->wanted = scan->options->limit ? scan->options->limit : -1;
 	scan->bus = broker_connect(false, err);
 	if (!scan->bus)
@@ -93,7 +95,7 @@ static const char *header_text(const struct bus_delivery *delivery, const char *
 	return header && header->text ? header->text : otherwise;
 }
 
-static void read_letter(struct dead_letter *letter)
+static void read_letter(const struct dead_scan *scan, struct dead_letter *letter)
 {
 	const struct bus_delivery *delivery = &letter->delivery;
 	const struct bus_header *attempt = find_header(delivery, "g-attempt");
@@ -109,6 +111,8 @@ static void read_letter(struct dead_letter *letter)
 	letter->last_at = header_text(delivery, "g-last-at", NULL);
 	letter->worker = header_text(delivery, "g-worker", NULL);
 	letter->attempt = attempt && !attempt->text ? attempt->number : 0;
+	letter->withheld = scan->secrets && !find_header(delivery, "g-code") &&
+			   catalogue_may_hold_secret(letter->routing_key);
 }
 
 static bool is_wanted(const struct dead_options *options, const struct dead_letter *letter)
@@ -182,7 +186,7 @@ int dead_next(struct dead_scan *scan, struct dead_letter *letter, struct error *
 	while (scan->wanted && (got = next_delivery(scan, &letter->delivery, err)) != 0) {
 		if (got < 0)
 			return -1;
-		read_letter(letter);
+		read_letter(scan, letter);
 		if (is_wanted(scan->options, letter)) {
 			scan->wanted -= scan->wanted > 0;
 			return 1;
@@ -278,7 +282,10 @@ void dead_write(const struct dead_letter *letter, bool with_body, struct text *o
 		json_key_string(out, "correlation_id", letter->delivery.correlation_id);
 		json_key_string(out, "reply_to", letter->delivery.reply_to);
 		json_key_string(out, "traceparent", header_text(&letter->delivery, "traceparent", NULL));
-		write_body(&letter->delivery, out);
+		if (letter->withheld)
+			json_key_string(out, "body", NULL);
+		else
+			write_body(&letter->delivery, out);
 	}
 	json_close(out, '}');
 }

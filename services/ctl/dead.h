@@ -31,6 +31,7 @@ struct dead_letter {
 	const char *last_at;
 	const char *worker;
 	int64_t attempt;
+	bool withheld; /* its body may hold a secret: the broker put it here, and no worker has blanked it */
 };
 
 /* One reading of the queue, from its head to what was its end when it began. What is not acked goes back when it is closed. */
@@ -43,7 +44,8 @@ struct dead_scan {
 	uint32_t held;	/* delivered and not acked */
 	uint32_t room;	/* how many the broker lets us hold: what all consumers' prefetches come to */
 	int consumers;
-	bool acked; /* anything */
+	bool acked;   /* anything */
+	bool secrets; /* the service has commands whose bodies may hold one */
 };
 
 /* The service's name from the arguments and its queue, opened. 0, or -1: invalid_payload for no such service, not_found, unavailable. */
@@ -55,7 +57,10 @@ int dead_next(struct dead_scan *scan, struct dead_letter *letter, struct error *
 /* Deletes a letter from the queue. 0, or -1 unavailable. */
 int dead_ack(struct dead_scan *scan, uint64_t tag, struct error *err);
 
-/* Writes the letter as a JSON object; with_body: the body too, as JSON, or where it is none as text under "body_text". */
+/*
+ * Writes the letter as a JSON object; with_body: the body too, as JSON, or where it is none as text under "body_text"; null where it is
+ * withheld.
+ */
 void dead_write(const struct dead_letter *letter, bool with_body, struct text *out);
 /* One line of words: id, command, code, error. */
 void dead_print_line(const struct dead_letter *letter);

@@ -26,7 +26,10 @@ static void print_letter(const struct dead_letter *letter)
 		or_dash(letter->delivery.message_id), letter->routing_key, letter->code, or_dash(letter->stage),
 		(long long)letter->attempt, or_dash(letter->error), or_dash(letter->first_at), or_dash(letter->last_at),
 		or_dash(letter->worker));
-	text_add(&out, letter->delivery.body, letter->delivery.body_len);
+	if (letter->withheld)
+		text_str_add(&out, "(withheld: it may hold a secret)");
+	else
+		text_add(&out, letter->delivery.body, letter->delivery.body_len);
 	text_str_add(&out, "\n\n");
 	plain_print(&out);
 }

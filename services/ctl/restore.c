@@ -233,7 +233,7 @@ int restore_run(struct invocation *in, struct error *err)
 
 	if (!bus)
 		return ctl_failed(err);
-	struct restoring restoring = { .in = in, .bus = bus, .pg = pg, .last_id = INT64_MIN };
+	struct restoring restoring = { .in = in, .bus = bus, .pg = pg, .last_id = 0 };
 	int failed = restore_all(&restoring, options, err);
 
 	tell(&restoring);

@@ -57,8 +57,10 @@ def build_name(folder):
 
 def pytest_generate_tests(metafunc):
     if "build" in metafunc.fixturenames:
-        # A module that makes the binaries it tests, or mostly waits, is run once.
-        builds = BUILDS[:1] if getattr(metafunc.module, "ONE_BUILD_IS_ENOUGH", False) else BUILDS
+        # A module that makes the binaries it tests, or mostly waits, is run once: with the first of the builds, or with the last, which
+        # in a whole run has the sanitizers.
+        one = {"first": BUILDS[:1], "last": BUILDS[-1:]}
+        builds = one.get(getattr(metafunc.module, "ONE_BUILD", None), BUILDS)
         metafunc.parametrize("build", builds, ids=build_name, indirect=True, scope="module")
 
 

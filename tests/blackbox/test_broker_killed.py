@@ -9,6 +9,8 @@ from lib.arena import Arena
 from lib.load import effects
 from lib.wait import wait_for
 
+ONE_BUILD = "last"  # what takes long here is servers
+
 
 def test_the_broker_killed_and_back(own_stack, own_fleet):
     own = own_stack

@@ -16,7 +16,7 @@ from lib.servers import ROOT
 from lib.supervised import CRASH_BUILD, ROUNDS, SEED, add_fixture, audit, make, play, with_build
 from lib.wait import wait_for
 
-ONE_BUILD_IS_ENOUGH = True
+ONE_BUILD = "first"
 GROUPED_BY = "service"
 
 DIED = -9

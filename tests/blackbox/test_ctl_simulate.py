@@ -10,6 +10,8 @@ import pytest
 from lib.fleet import Fleet
 from lib.wait import wait_for
 
+ONE_BUILD = "last"  # what takes long here is a game going on
+
 pytestmark = pytest.mark.services("gateway", "auth", "tick", "arena", "combat-settlement", "state-backup")
 
 

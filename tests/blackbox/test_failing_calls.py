@@ -13,7 +13,7 @@ import pytest
 from lib.scenarios import SCENARIOS
 from lib.supervised import PRELOADS, ROUNDS, SEED, add_fixture, audit, make, play, redis_port
 
-ONE_BUILD_IS_ENOUGH = True
+ONE_BUILD = "first"
 GROUPED_BY = "service"
 
 LIBRARIES = {"libpq": r"^PQ", "librabbitmq": r"^amqp_", "hiredis": r"^redis"}

@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.services("tick", "arena", "combat-settlement", "state-backup", "auth", "gateway", "ctl"),
     pytest.mark.timeout(300),
 ]
-ONE_BUILD_IS_ENOUGH = True
+ONE_BUILD = "first"
 SHORT = [row for row in ROWS if row.short]
 
 

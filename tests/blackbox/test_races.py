@@ -12,7 +12,7 @@ import pytest
 from lib.proxy import Proxy
 from lib.supervised import PRELOADS, ROUNDS, SEED, TSAN_BUILD, add_fixture, audit, make, play, with_build
 
-ONE_BUILD_IS_ENOUGH = True
+ONE_BUILD = "first"
 SERVICES = ("fixture", "tick", "combat-settlement")
 LINKS = ("amqp_url", "redis_url", "database_url")
 CUT_EVERY_S = 0.7

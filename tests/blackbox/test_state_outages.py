@@ -6,6 +6,8 @@ import pytest
 
 from lib.wait import wait_for
 
+ONE_BUILD = "last"  # what takes long here is servers
+
 pytestmark = pytest.mark.services("state-backup")
 
 RESTORE = "state-backup.restore_full_state"

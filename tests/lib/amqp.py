@@ -74,9 +74,13 @@ class Requests:
         return [reply for reply in self.replies if reply.properties.correlation_id == correlation_id]
 
     def wait(self, correlation_id, timeout):
-        def reply():
-            self.connection.process_data_events(time_limit=0.05)
+        def there():
             return next((r for r in self.replies if r.properties.correlation_id == correlation_id), None)
+
+        def reply():
+            if not there():
+                self.connection.process_data_events(time_limit=0.05)
+            return there()
 
         return wait_for(reply, timeout, interval=0, what=f"the reply to {correlation_id}")
 

@@ -57,15 +57,21 @@ static int closed_by_broker(struct bus *bus, amqp_bytes_t text, uint32_t method,
 	return -1;
 }
 
+/* What a notice names, apart from a message's strings: notices come between its frames, and where no message comes for ever. */
+static const char *keep_name(struct bus *bus, amqp_bytes_t name)
+{
+	snprintf(bus->name, sizeof(bus->name), "%.*s", (int)name.len, (const char *)name.bytes);
+	return bus->name;
+}
+
 static void read_probe_close(struct bus *bus, struct bus_event *event)
 {
 	amqp_channel_close_ok_t ok = { 0 };
 
 	amqp_send_method(bus->connection, BUS_PROBE, AMQP_CHANNEL_CLOSE_OK_METHOD, &ok);
 	bus->probe_open = false;
-	begin_message(bus, BUS_NOTHING, BUS_PROBE);
 	event->kind = BUS_NO_QUEUE;
-	event->text = bus->asked ? scratch_strdup(&bus->strings, bus->asked) : NULL;
+	event->text = keep_name(bus, bus_bytes(bus->asked));
 	free(TAKE(bus->asked));
 }
 
@@ -87,11 +93,11 @@ static int read_notice(struct bus *bus, const amqp_frame_t *frame, struct bus_ev
 		return 1;
 	case AMQP_BASIC_CANCEL_METHOD:
 		event->kind = BUS_CANCELLED;
-		event->text = bus_copy(bus, ((const amqp_basic_cancel_t *)decoded)->consumer_tag);
+		event->text = keep_name(bus, ((const amqp_basic_cancel_t *)decoded)->consumer_tag);
 		return 1;
 	case AMQP_BASIC_CANCEL_OK_METHOD:
 		event->kind = BUS_CANCEL_OK;
-		event->text = bus_copy(bus, ((const amqp_basic_cancel_ok_t *)decoded)->consumer_tag);
+		event->text = keep_name(bus, ((const amqp_basic_cancel_ok_t *)decoded)->consumer_tag);
 		return 1;
 	case AMQP_CONNECTION_BLOCKED_METHOD:
 		event->kind = BUS_BLOCKED;
@@ -101,7 +107,7 @@ static int read_notice(struct bus *bus, const amqp_frame_t *frame, struct bus_ev
 		return 1;
 	case AMQP_QUEUE_DECLARE_OK_METHOD:
 		event->kind = BUS_QUEUE_INFO;
-		event->text = bus_copy(bus, ((const amqp_queue_declare_ok_t *)decoded)->queue);
+		event->text = keep_name(bus, ((const amqp_queue_declare_ok_t *)decoded)->queue);
 		event->messages = ((const amqp_queue_declare_ok_t *)decoded)->message_count;
 		event->consumers = ((const amqp_queue_declare_ok_t *)decoded)->consumer_count;
 		free(TAKE(bus->asked));

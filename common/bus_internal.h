@@ -19,6 +19,8 @@ struct bus_host {
 	bool tls;
 };
 
+#define NOTICE_NAME_MAX 256 /* a short string's 255 bytes and a NUL */
+
 struct bus {
 	char *connection_name;
 	struct bus_host *hosts;
@@ -30,6 +32,7 @@ struct bus {
 	int64_t kept_alive_ms;
 	char *asked; /* the queue of the last bus_ask_queue; the probe channel answers in order, one at a time */
 	bool probe_open;
+	char name[NOTICE_NAME_MAX]; /* the queue or the consumer of the last notice */
 	/* The message being put together from its frames. */
 	enum bus_event_kind assembling; /* BUS_NOTHING when none */
 	struct bus_delivery delivery;

@@ -1,9 +1,11 @@
 """Twice the rate that can be served: `make overload` runs this for ten minutes, `make test` for some seconds (OVERLOAD_SECONDS)."""
 
+import http.client
 import os
 import subprocess
 import threading
 import time
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -134,3 +136,19 @@ def test_the_gateway(stack, fleet):
         wait_for(quick, 5, what="a quick answer")
     finally:
         stub.stop()
+
+
+@pytest.mark.services("gateway", "state-backup")
+def test_the_gateway_outlives_a_service_that_stays_away(stack, fleet):
+    """For each such request it asks the broker whether anybody consumes; every answer is forgotten again."""
+    asked = 33_000  # so many answers of 32 bytes are more than the 1 MiB that a connection keeps of one message
+    worker = fleet.start("gateway", service_token=SERVICE_TOKEN, log_level="error")
+    connection = http.client.HTTPConnection(urlsplit(worker.url).netloc)
+    headers = {"Authorization": f"Bearer {SERVICE_TOKEN}", "Content-Type": "application/json"}
+    for _ in range(asked):
+        connection.request("POST", "/commands/state-backup/backup_full_state?wait=5000", '{"char_id": 1}', headers)
+        response = connection.getresponse()
+        response.read()
+        assert response.status == 503
+    connection.close()
+    assert worker.ready()

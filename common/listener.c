@@ -243,6 +243,7 @@ static void say_drained(struct listener *listener)
 static int run_connected(struct listener *listener, bool drain, struct error *err)
 {
 	int more = read_deliveries(listener, err);
+	bool durable_on = listener->durable_on;
 
 	if (more < 0)
 		return -1;
@@ -250,7 +251,8 @@ static int run_connected(struct listener *listener, bool drain, struct error *er
 		return error_down(err, STORE_BROKER, "cannot ack: the connection is gone");
 	if (!drain && (listener_keep_requests(listener, err) || follow_stores(listener, err)))
 		return -1;
-	if (more == 0)
+	/* What came with the answer to a new consumer is in memory already, where no poll sees it. */
+	if (more == 0 && durable_on == listener->durable_on)
 		wait_for_work(listener, poll_limit_ms(listener, drain));
 	return 0;
 }

@@ -138,6 +138,7 @@ struct slot {
 struct target {
 	char queue[256];
 	uint32_t consumers;
+	uint32_t waiting; /* messages that nobody has taken */
 	bool exists;
 	bool known;
 	int64_t asked_ms;
@@ -168,9 +169,8 @@ void requests_fail_all(struct requests *requests, const char *why);
 void requests_send(struct requests *requests, struct bus *bus, struct request *request);
 /* A delivery or return on BUS_PLAIN. */
 void requests_answer(struct requests *requests, const struct bus_delivery *delivery, bool returned);
-/* What the broker said of a queue: what was held for that is sent or ended. */
-void requests_queue_info(
-	struct requests *requests, struct bus *bus, const char *queue, bool exists, uint32_t consumers);
+/* What the broker said of a queue (BUS_QUEUE_INFO, BUS_NO_QUEUE): what was held for that is sent or ended. */
+void requests_queue_info(struct requests *requests, struct bus *bus, const struct bus_event *info);
 /* Ends what is overdue; the milliseconds until the next one may be, at most limit_ms. */
 int requests_expire(struct requests *requests, struct bus *bus, int limit_ms);
 /* A request with its strings and body in one piece of memory. Any thread. */

@@ -170,8 +170,7 @@ int publisher_read(struct publisher *publisher, struct error *err)
 			break;
 		case BUS_QUEUE_INFO:
 		case BUS_NO_QUEUE:
-			requests_queue_info(&publisher->requests, publisher->bus, event.text,
-				event.kind == BUS_QUEUE_INFO, event.consumers);
+			requests_queue_info(&publisher->requests, publisher->bus, &event);
 			break;
 		case BUS_BLOCKED:
 			log_line(LOG_WARN, "broker_blocked", "the broker takes no publications (resource alarm)");

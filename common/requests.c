@@ -255,17 +255,18 @@ static void decide_held(struct requests *requests, struct bus *bus, const struct
 	}
 }
 
-void requests_queue_info(struct requests *requests, struct bus *bus, const char *queue, bool exists, uint32_t consumers)
+void requests_queue_info(struct requests *requests, struct bus *bus, const struct bus_event *info)
 {
-	for (size_t i = 0; queue && i < requests->n_targets; i++) {
+	for (size_t i = 0; i < requests->n_targets; i++) {
 		struct target *target = &requests->targets[i];
 		bool was_empty = target->known && target->consumers == 0;
 
-		if (strcmp(target->queue, queue) != 0)
+		if (strcmp(target->queue, info->text) != 0)
 			continue;
 		target->known = true;
-		target->exists = exists;
-		target->consumers = consumers;
+		target->exists = info->kind == BUS_QUEUE_INFO;
+		target->consumers = target->exists ? info->consumers : 0;
+		target->waiting = target->exists ? info->messages : 0;
 		if (was_empty)
 			decide_held(requests, bus, target);
 	}
@@ -326,7 +327,8 @@ static void expire_one(struct requests *requests, struct bus *bus, uint32_t inde
 	if (now_ms - slot->request->sent_ms < UNCONSUMED_GRACE_MS)
 		return;
 	ask_when_stale(bus, target);
-	if (nobody_consumes(target))
+	/* Where none waits it is in somebody's hands: a worker that takes no more is still finishing what it has. */
+	if (nobody_consumes(target) && (target->waiting || !target->exists))
 		end_unserved(requests, index, target);
 }
 

@@ -58,6 +58,35 @@ def test_a_service_that_comes_back(own_stack, gateway):
         stub.stop()
 
 
+def test_a_worker_that_stops_answers_what_it_has_in_hand(own_stack, own_fleet, gateway):
+    """Nobody takes requests any more then, but this one is not waiting for anybody to."""
+    worker = own_fleet.start("arena")
+    amqp, holder = own_stack.amqp(), own_stack.database()
+    holder.autocommit = False
+    with holder.cursor() as cursor:
+        cursor.execute("INSERT INTO characters (name) VALUES ('') RETURNING id")
+        (char_id,) = cursor.fetchone()
+        holder.commit()
+        cursor.execute("LOCK TABLE characters IN ACCESS EXCLUSIVE MODE")
+        wait = in_background([lambda: gateway.post("/commands/arena/get_gear_score?wait=20000", {"char_id": char_id})])
+        looker = own_stack.database()
+        with looker.cursor() as look:
+
+            def is_held_up():
+                look.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+                return look.fetchone()[0]
+
+            wait_for(is_held_up, what="the worker to wait for the table")
+        worker.terminate()
+        wait_for(lambda: amqp.consumers("game.arena.rpc") == 0)
+        time.sleep(2.5)  # so long an unserved one would not be left waiting
+    holder.rollback()
+    (response,) = wait()
+    assert (response.status_code, response.json()) == (200, {"gear_score": 100})
+    for connection in (looker, holder, amqp):
+        connection.close()
+
+
 def test_late_replies_are_counted_and_dropped(own_stack, gateway):
     gate = threading.Event()
 

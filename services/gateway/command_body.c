@@ -55,7 +55,15 @@ static int refuse_other(const struct caller *caller, const char *subject, struct
 	return error_set(err, CODE_FORBIDDEN, "%s is not your character", subject);
 }
 
-/* A value that is no integer is left to the service to refuse. */
+static bool is_integer(const char *value)
+{
+	const char *digits = value + (*value == '-');
+	size_t n = strspn(digits, "0123456789");
+
+	return n > 0 && n <= INTEGER_DIGITS_MAX && digits[n] == '\0';
+}
+
+/* A value that is no integer is left to the service to refuse: as a string, which no number is read from. */
 static int check_subject(const struct command_parts *parts, const cJSON *tree, struct error *err)
 {
 	const char *subject = parts->route->subject, *value;
@@ -73,7 +81,7 @@ static int check_subject(const struct command_parts *parts, const cJSON *tree, s
 			return refuse_other(parts->caller, subject, err);
 	}
 	value = from_query(parts->route, subject) ? target_parameter(parts->target, subject, NULL) : NULL;
-	if (value && strtoll(value, NULL, 10) != parts->caller->claims.char_id)
+	if (value && is_integer(value) && strtoll(value, NULL, 10) != parts->caller->claims.char_id)
 		return refuse_other(parts->caller, subject, err);
 	if (!given && !value && !parts->caller->claims.char_id)
 		return refuse_other(parts->caller, subject, err);
@@ -81,14 +89,6 @@ static int check_subject(const struct command_parts *parts, const cJSON *tree, s
 }
 
 /* ---- writing ---- */
-
-static bool is_integer(const char *value)
-{
-	const char *digits = value + (*value == '-');
-	size_t n = strspn(digits, "0123456789");
-
-	return n > 0 && n <= INTEGER_DIGITS_MAX && digits[n] == '\0';
-}
 
 static void write_value(struct text *out, enum field_form form, const char *value)
 {

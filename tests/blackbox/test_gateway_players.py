@@ -67,6 +67,9 @@ def test_from_nothing_to_a_session(gateway, player):
     assert player.get("/arena/queue/status").json()["active"] is True
     assert player.post("/arena/queue/cancel", {"mode": "1v1"}).json() == {"left": True}
     assert_problem(player.get(f"{STATUS}?player_id={player.char_id + 1}"), 403, "forbidden")
+    for value in ("abc", "", f"{player.char_id + 1}.0", f"{player.char_id}x", "9" * 30):
+        problem = player.get(f"{STATUS}?player_id={value}")
+        assert assert_problem(problem, 422, "invalid_payload")["fields"][0]["field"] == "player_id", value
 
 
 def test_a_name_that_is_taken(player):

@@ -245,10 +245,10 @@ static int prepare_replays(
 	return n_replays ? fences_find(batch->pg, replays, n_replays, scratch, err) : 0;
 }
 
-static void delay_open(struct fight **fights, size_t n, const struct error *err, enum fight_state state)
+static void delay_replays(struct fight **fights, size_t n, const struct error *err)
 {
 	for (size_t i = 0; i < n; i++) {
-		if (fights[i]->state != state)
+		if (fights[i]->state != FIGHT_REPLAYED)
 			continue;
 		fights[i]->state = FIGHT_DELAYED;
 		fights[i]->error = err;
@@ -264,12 +264,12 @@ static void run_turn(struct batch *batch, struct entry **leaders, size_t n, stru
 	for (size_t i = 0; i < n; i++)
 		fights[i] = &leaders[i]->fight;
 	if (templates_read(&templates, batch->pg, fights, n, scratch, err)) {
-		delay_open(fights, n, err, FIGHT_OPEN);
+		settle_later(batch->pg, fights, n, err, scratch);
 	} else {
 		settle(batch->pg, fights, n, &templates, scratch);
 		crash_point("fights_settled");
 		if (prepare_replays(batch, fights, n, scratch, err))
-			delay_open(fights, n, err, FIGHT_REPLAYED);
+			delay_replays(fights, n, err);
 		follow_up(batch, leaders, n, &(struct item_names){ templates.names, templates.n }, scratch);
 	}
 	for (size_t i = 0; i < n; i++)

@@ -238,16 +238,36 @@ static int by_session(const void *a, const void *b)
 		&(*(struct fight *const *)a)->document->session_id, &(*(struct fight *const *)b)->document->session_id);
 }
 
+static struct fight **sorted_fights(
+	struct fight *const *fights, size_t n, int (*compare)(const void *, const void *), struct scratch *scratch)
+{
+	struct fight **sorted = scratch_array(scratch, n, sizeof(*sorted));
+
+	memcpy(sorted, fights, n * sizeof(*sorted));
+	qsort(sorted, n, sizeof(*sorted), compare);
+	return sorted;
+}
+
 void settle(struct pg *pg, struct fight *const *fights, size_t n, const struct templates *templates,
 	struct scratch *scratch)
 {
 	struct settling settling = { pg, templates, scratch };
-	struct fight **sorted = scratch_array(scratch, n, sizeof(*sorted));
+	struct fight **sorted = sorted_fights(fights, n, by_age, scratch);
 
-	memcpy(sorted, fights, n * sizeof(*sorted));
-	qsort(sorted, n, sizeof(*sorted), by_age);
 	settle_open(&settling, sorted, n);
-	qsort(sorted, n, sizeof(*sorted), by_session);
-	mark(&settling, sorted, n);
+	mark(&settling, sorted_fights(fights, n, by_session, scratch), n);
+	pg_rollback(pg);
+}
+
+void settle_later(
+	struct pg *pg, struct fight *const *fights, size_t n, const struct error *why, struct scratch *scratch)
+{
+	struct settling settling = { .pg = pg, .scratch = scratch };
+
+	for (size_t i = 0; i < n; i++) {
+		fights[i]->state = FIGHT_DELAYED;
+		fights[i]->error = why;
+	}
+	mark(&settling, sorted_fights(fights, n, by_session, scratch), n);
 	pg_rollback(pg);
 }

@@ -65,5 +65,8 @@ int templates_read(struct templates *templates, struct pg *pg, struct fight *con
  */
 void settle(struct pg *pg, struct fight *const *fights, size_t n, const struct templates *templates,
 	struct scratch *scratch);
+/* Delays all fights, which are open, for what kept them from being settled at all, and has the history say so. As settle(). */
+void settle_later(
+	struct pg *pg, struct fight *const *fights, size_t n, const struct error *why, struct scratch *scratch);
 
 #endif

@@ -156,9 +156,11 @@ static int count(const struct audit_sources *sources, struct audit_report *repor
 	static const struct pg_statement statement = { "audit_fight_counts",
 		"SELECT (SELECT count(*) FROM characters), count(*) FILTER (WHERE settlement_status = 'processed'),"
 		" count(*) FILTER (WHERE settlement_status = 'pending'), count(*) FILTER (WHERE settlement_status = "
-		"'failed')"
+		"'failed'),"
+		" coalesce(sum(jsonb_array_length(CASE jsonb_typeof(shortfalls) WHEN 'array' THEN shortfalls END)), "
+		"0)::bigint"
 		" FROM combat_history" };
-	static const char *const names[] = { "characters", "fights", "pending", "failed" };
+	static const char *const names[] = { "characters", "fights", "pending", "failed", "shortfalls" };
 	CLEANUP(pg_rows_release) struct pg_rows rows = { 0 };
 
 	if (audit_query(sources, &statement, NULL, &rows, err))

@@ -9,7 +9,8 @@
 /* A document's items: what is granted is items_gained, and only where that is absent the report's loot. */
 #define GRANTED                                                                                                        \
 	"coalesce((SELECT jsonb_agg(jsonb_build_array(i.id, i.qty) ORDER BY i.place) FROM ("                           \
-	"SELECT coalesce(g.v -> 'item_template_id', g.v -> 'name') AS id, g.v -> 'qty' AS qty, g.place"                \
+	"SELECT coalesce(nullif(g.v -> 'item_template_id', 'null'), g.v -> 'name') AS id, g.v -> 'qty' AS qty, "       \
+	"g.place"                                                                                                      \
 	" FROM jsonb_array_elements(CASE WHEN jsonb_typeof(p.value #> '{changes,items_gained}') = 'array'"             \
 	"  THEN p.value #> '{changes,items_gained}' WHEN jsonb_typeof(p.value #> '{ui_report,loot_obtained}') = "      \
 	"'array'"                                                                                                      \

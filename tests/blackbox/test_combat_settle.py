@@ -193,6 +193,8 @@ def test_consuming_more_than_there_is_takes_what_there_is(worker, combat):
     shortfall = {"char_id": hero, "inventory_id": pots, "item_template_id": "pot", "missing": 2}
     assert combat.history(document["session_id"])[2] == [shortfall]
     assert events.next().body["shortfalls"] == [shortfall]
+    told = json.loads(combat.stack.ctl("audit", "--section=fights", "--json", check=False).stdout)
+    assert told["sections"][0]["seen"]["shortfalls"] >= 1
 
 
 def test_what_is_not_ones_own_or_of_another_template_is_a_shortfall(worker, combat):
@@ -252,23 +254,26 @@ def test_a_million_pieces_of_what_does_not_stack_are_few_rows(worker, combat):
 
 
 def test_loot_obtained_is_granted_only_where_items_gained_is_absent(worker, combat):
-    with_list, with_empty, without = combat.characters(3)
+    with_list, with_empty, without, of_null = combat.characters(4)
     combat.template("fang", "Клык")
     loot = {"loot_obtained": [{"name": "Клык волка", "qty": 2}, {"item_template_id": "fang", "name": "x", "qty": 1}]}
-    combat.settle(
-        fight_of(
-            {
-                with_list: part(gained={"pelt": 1}, ui=loot),
-                with_empty: part(gained={}, ui=loot),
-                without: part(ui=loot),
-            }
-        )
+    document = fight_of(
+        {
+            with_list: part(gained={"pelt": 1}, ui=loot),
+            with_empty: part(gained={}, ui=loot),
+            without: part(ui=loot),
+            of_null: part(ui={"loot_obtained": [{"item_template_id": None, "name": "Клык волка", "qty": 3}]}),
+        }
     )
+    combat.settle(document)
     assert combat.items(with_list) == {"pelt": 1}
     assert combat.items(with_empty) == {}
     assert combat.items(without) == {"Клык волка": 2, "fang": 1}
+    assert combat.items(of_null) == {"Клык волка": 3}
     assert combat.sql("SELECT name, stackable FROM item_templates WHERE id = 'Клык волка'") == [("Клык волка", True)]
     assert combat.sql("SELECT name FROM item_templates WHERE id = 'fang'") == [("Клык",)]
+    told = combat.stack.ctl("audit", "--section=tombstones", "--json", "--patience=0s", check=False).stdout
+    assert document["session_id"] not in told
 
 
 def test_durability_is_lost_by_the_equipped_item_and_not_below_0(worker, combat):
@@ -426,7 +431,7 @@ def test_a_hopeless_fight_leaves_its_neighbours_alone(lone_worker, combat):
     replies = [combat.amqp.requests.wait(ticket, 20) for ticket in tickets]
     assert [reply.ok for reply in replies] == [True] * 5 + [False] * 3 + [True] * 5
     assert combat.purse(heroes[0]) == (5, 0)
-    dead = combat.amqp.drain("game.combat-settlement.dead")
+    dead = [combat.amqp.dead("combat-settlement") for _ in bad]
     assert sorted(d.body["session_id"] for d in dead) == sorted(d["session_id"] for d in bad)
 
 
@@ -465,6 +470,21 @@ def test_a_fight_is_pending_while_something_passing_keeps_it_from_settling(fleet
     holder.close()
     wait_for(lambda: combat.status(stuck["session_id"]) == "processed", what="the fight to be settled after all")
     assert combat.purse(locked) == (5, 0)
+
+
+def test_fights_are_pending_while_nobody_can_tell_what_their_loot_is(fleet, combat, stack):
+    fleet.start("combat-settlement", retry_delays="1s", max_attempts=10)
+    hero = combat.character()
+    stuck = fight_of({hero: part(xp=5, gained={"pelt": 1})})
+    with stack.database() as holder, holder.cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute("LOCK TABLE item_templates IN ACCESS EXCLUSIVE MODE")
+        combat.publish(stuck)
+        wait_for(lambda: combat.status(stuck["session_id"]) == "pending", what="the fight to be pending")
+        assert combat.result(stuck["session_id"], hero).result["status"] == "settling"
+        cursor.execute("ROLLBACK")
+    wait_for(lambda: combat.status(stuck["session_id"]) == "processed", what="the fight to be settled after all")
+    assert combat.purse(hero) == (5, 0) and combat.items(hero) == {"pelt": 1}
 
 
 def test_a_pending_row_by_another_hand_is_settled(worker, combat):

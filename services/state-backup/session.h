@@ -18,10 +18,10 @@ struct session {
 	int64_t char_id;
 	size_t kind; /* index in session_kinds */
 	struct uuid id;
-	const char *key_id; /* the id as the cache spells it, for saving */
-	bool over;	    /* known to be finished */
-	bool there;	    /* saved, or live after restoring */
-	bool gone; /* saving: nothing lives under its key, so it has ended, and what was saved of it before is of no use */
+	const char *key_id;  /* the id as the cache spells it, for saving */
+	bool over;	     /* known to be finished */
+	bool there;	     /* saved, or live after restoring */
+	bool gone;	     /* saving: the cache names it and nothing lives under its key, so it has ended */
 	const char *problem; /* saving: what makes it unreadable */
 };
 

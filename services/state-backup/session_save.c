@@ -2,22 +2,27 @@
 
 #include <string.h>
 
+#include "cache_store.h"
 #include "payload.h"
 
-/* Everything about one session at one moment. */
+/*
+ * Everything about one session at one moment. KEYS: the character's cache, where the session may live. ARGV: the cache's field that names
+ * it, its id. One that is nowhere is gone only if the cache names it still: else Redis was emptied since the cache was read.
+ */
 static const struct kv_script read_session = {
 	.name = "read_session",
-	.lua = "for i, key in ipairs(KEYS) do\n"
+	.lua = "for i = 2, #KEYS do\n"
+	       "  local key = KEYS[i]\n"
 	       "  local kind = redis.call('TYPE', key).ok\n"
 	       "  if kind ~= 'none' then\n"
 	       "    local time = redis.call('TIME')\n"
 	       "    local value = false\n"
 	       "    if kind == 'string' then value = redis.call('GET', key) end\n"
 	       "    if kind == 'hash' then value = redis.call('HGETALL', key) end\n"
-	       "    return {i, kind, redis.call('PTTL', key), time[1], time[2], value}\n"
+	       "    return {i - 1, kind, redis.call('PTTL', key), time[1], time[2], value}\n"
 	       "  end\n"
 	       "end\n"
-	       "return {0}\n",
+	       "return {0, redis.pcall('HGET', KEYS[1], ARGV[1]) == ARGV[2] and 1 or 0}\n",
 };
 
 static const struct pg_statement save_sessions = {
@@ -56,10 +61,15 @@ static void queue_reads(struct kv *kv, const struct session *sessions, size_t n,
 {
 	for (size_t i = 0; i < n; i++) {
 		const struct session_kind *kind = session_kinds[sessions[i].kind];
-		const char *keys[SESSION_KEYS_MAX];
+		const char *words[SESSION_KEYS_MAX + 3];
+		char cache[CACHE_KEY_MAX];
+		size_t n_words = 0;
+		words[n_words++] = cache_key(sessions[i].char_id, cache);
 		for (size_t k = 0; k < kind->n_key_prefixes; k++)
-			keys[k] = session_key(kind->key_prefixes[k], sessions[i].key_id, scratch);
-		kv_queue_script(kv, &read_session, kind->n_key_prefixes, kind->n_key_prefixes, keys, NULL);
+			words[n_words++] = session_key(kind->key_prefixes[k], sessions[i].key_id, scratch);
+		words[n_words++] = kind->field;
+		words[n_words++] = sessions[i].key_id;
+		kv_queue_script(kv, &read_session, n_words - 2, n_words, words, NULL);
 	}
 }
 
@@ -90,7 +100,7 @@ static void take_session(
 	const int64_t place = kv_kind(answer) == KV_ARRAY ? kv_integer(kv_item(answer, 0), 0) : 0;
 	if (kv_kind(answer) == KV_ERROR)
 		session->problem = scratch_printf(scratch, "%s: %s", kind->field, kv_string(answer, NULL));
-	session->gone = kv_kind(answer) == KV_ARRAY && !place;
+	session->gone = kv_kind(answer) == KV_ARRAY && !place && kv_integer(kv_item(answer, 1), 0) == 1;
 	if (place < 1)
 		return;
 	const char *type = kv_string(kv_item(answer, 1), NULL);

@@ -412,6 +412,28 @@ def test_a_session_that_ended_is_not_brought_back(amqp, redis, sql, new_characte
     assert amqp.call(RESTORE, {"char_id": char_id}).result["state"] == "idle"
 
 
+def test_a_session_lost_with_its_cache_is_brought_back(amqp, redis, stack, sql, new_character):
+    """Redis is emptied after a save has read the cache, and before it reads the session."""
+    char_id = new_character()
+    session_id = in_fight(redis, char_id)
+    amqp.call(BACKUP, {"char_id": char_id}).result
+    with stack.database() as holder, holder.cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute("LOCK TABLE combat_history IN ACCESS EXCLUSIVE MODE")  # what it asks in between
+        saving = amqp.request(BACKUP, {"char_id": char_id})
+        with stack.database() as looker, looker.cursor() as look:
+
+            def is_held_up():
+                look.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+                return look.fetchone()[0]
+
+            wait_for(is_held_up, what="the save to ask for finished fights")
+        redis.flushdb()
+        cursor.execute("ROLLBACK")
+    assert amqp.requests.wait(saving, 10).result["saved"]
+    assert amqp.call(RESTORE, {"char_id": char_id}).result["sessions"] == {"combat": session_id}
+
+
 def test_a_partial_hash_forgets_no_session(amqp, redis, new_character):
     char_id = new_character()
     session_id = in_fight(redis, char_id)

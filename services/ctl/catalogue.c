@@ -87,25 +87,22 @@ static bool is_secret(const cJSON *schema)
 	return false;
 }
 
-bool catalogue_may_hold_secret(const char *routing_key)
+bool catalogue_takes_secrets(const char *service)
 {
 	CLEANUP(scratch_release) struct scratch scratch;
-	size_t service_len = strcspn(routing_key, ".");
-	bool found = false;
+	size_t len = strlen(service);
 
 	scratch_init(&scratch, CATALOGUE_SCRATCH_MAX);
 	struct entries entries = read_catalogue(&scratch);
 
 	for (size_t i = 0; i < entries.n; i++) {
 		const struct entry *entry = &entries.items[i];
-		bool may = is_secret(cJSON_GetObjectItemCaseSensitive(entry->command, "request"));
 
-		if (strcmp(entry->name, routing_key) == 0)
-			return may;
-		if (strcspn(entry->name, ".") == service_len && strncmp(entry->name, routing_key, service_len) == 0)
-			found |= may;
+		if (strncmp(entry->name, service, len) == 0 && entry->name[len] == '.' &&
+			is_secret(cJSON_GetObjectItemCaseSensitive(entry->command, "request")))
+			return true;
 	}
-	return found;
+	return false;
 }
 
 bool catalogue_has_lane(const cJSON *command, const char *lane)

@@ -12,11 +12,8 @@
  * The description of the command "service.command", living in scratch. NULL: unknown_command, with the nearest names. Any thread.
  */
 const cJSON *catalogue_find(const char *routing_key, struct scratch *scratch, struct error *err);
-/*
- * True when what is sent by this routing key may hold a secret: by the command's request, or where there is no such command by that
- * of any of its service: so also by a service's name. Any thread.
- */
-bool catalogue_may_hold_secret(const char *routing_key);
+/* True when a request of any of the service's commands has a secret field. Any thread. */
+bool catalogue_takes_secrets(const char *service);
 /* True when the command may be sent by this lane, "durable" or "rpc". */
 bool catalogue_has_lane(const cJSON *command, const char *lane);
 /* Prints the names of all commands, each with its help. */

@@ -66,7 +66,7 @@ int dead_open(struct dead_scan *scan, const struct invocation *in, struct error 
 		return -1;
 	}
 	name_dead_queue(service, scan->queue);
-	scan->secrets = catalogue_may_hold_secret(service);
+	scan->secrets = catalogue_takes_secrets(service);
 	scan->wanted = scan->options->limit ? scan->options->limit : -1;
 	scan->bus = broker_connect(false, err);
 	if (!scan->bus)
@@ -111,8 +111,7 @@ static void read_letter(const struct dead_scan *scan, struct dead_letter *letter
 	letter->last_at = header_text(delivery, "g-last-at", NULL);
 	letter->worker = header_text(delivery, "g-worker", NULL);
 	letter->attempt = attempt && !attempt->text ? attempt->number : 0;
-	letter->withheld = scan->secrets && !find_header(delivery, "g-code") &&
-			   catalogue_may_hold_secret(letter->routing_key);
+	letter->withheld = scan->secrets && !find_header(delivery, "g-code");
 }
 
 static bool is_wanted(const struct dead_options *options, const struct dead_letter *letter)
